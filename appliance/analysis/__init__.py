@@ -1,0 +1,1 @@
+"""Windows, features, model, baseline and explanation. No pins, no buses, no network."""

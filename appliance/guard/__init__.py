@@ -1,0 +1,1 @@
+"""Protection: sensors, validity, limits, alarm engine and the relay. No network, no scipy, no model."""

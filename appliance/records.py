@@ -1,0 +1,251 @@
+"""Everything that crosses a process boundary or the wire, as typed records.
+
+Times: `*_mono_ns` orders (CLOCK_MONOTONIC, or the simulated machine's own clock), `*_utc_ns` informs.
+Raw counts cross the socket; SI units from there on.
+"""
+
+from enum import Enum, IntEnum, IntFlag
+from typing import Literal
+
+import msgspec
+
+
+class Validity(IntFlag):
+    """Why a block or reading may not be trusted; 0 is OK. A bad value is never shown as a good one."""
+
+    OK = 0
+    GAP = 1
+    """Samples are missing before or inside this block."""
+    STUCK = 2
+    """An axis does not move, or moves less than its own noise."""
+    CLIP = 4
+    """An axis reached full scale."""
+    RANGE = 8
+    """A value is outside what the sensor can measure, or not a number."""
+    AGE = 16
+    """Nothing came for too long."""
+    GRAVITY = 32
+    """The gravity vector has turned or vanished: the sensor fell off or turned."""
+    CLOCK = 64
+    """The measured sample rate is off its nominal by more than the sensor can be."""
+    LOST = 128
+    """The device does not answer."""
+
+
+class Level(IntEnum):
+    """How bad; a verdict is the worst of its channels."""
+
+    NORMAL = 0
+    ALERT = 1
+    DANGER = 2
+
+
+class MachineState(Enum):
+    """What the machine does. A stopped machine is a state, never an anomaly; only `running` is scored."""
+
+    OFF = "off"
+    TRANSIENT = "transient"
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+
+
+class Quality(Enum):
+    """Whether a score may be used."""
+
+    OK = "ok"
+    NOT_OK = "not_ok"
+    LEARNING = "learning"
+
+
+class SampleBlock(msgspec.Struct, frozen=True, tag=True):
+    """Consecutive samples of one vibration sensor with their measured clock.
+
+    counts: little-endian int16, C order, shape (n, axes). rate_hz: measured, not nominal.
+    """
+
+    sensor: str
+    seq: int
+    t0_mono_ns: int
+    rate_hz: float
+    axes: int
+    scale_mps2: float
+    counts: bytes
+    lost: int = 0
+    validity: Validity = Validity.OK
+
+    @property
+    def n(self) -> int:
+        """Samples per axis."""
+        return len(self.counts) // (2 * self.axes)
+
+    @property
+    def t1_mono_ns(self) -> int:
+        """Time just after the last sample."""
+        return self.t0_mono_ns + round(self.n * 1e9 / self.rate_hz)
+
+
+class TemperatureReading(msgspec.Struct, frozen=True, tag=True):
+    """One temperature; degc is None where validity is not OK."""
+
+    sensor: str
+    at_mono_ns: int
+    degc: float | None
+    validity: Validity = Validity.OK
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """One feature's part in a score. words: for a technician; share: of the score, 0–1; ratio: × its normal."""
+
+    feature: str
+    words: str
+    share: float
+    ratio: float
+
+
+class Score(msgspec.Struct, frozen=True, tag=True):
+    """The model's opinion of one window. value: >= 0, higher is more abnormal; None unless quality is OK.
+
+    metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
+    """
+
+    sensor: str
+    t0_mono_ns: int
+    t1_mono_ns: int
+    quality: Quality
+    state: MachineState
+    value: float | None = None
+    threshold: float | None = None
+    model: str = ""
+    top: tuple[Contribution, ...] = ()
+    metrics: dict[str, float] = {}
+    progress: float = 1.0
+    compute_ms: float = 0.0
+
+
+class EventKind(Enum):
+    """Topic class of an event; trips leave first."""
+
+    TRIP = "trip"
+    ALARM = "alarm"
+    HEALTH = "health"
+    AUDIT = "audit"
+
+
+Severity = Literal["info", "warning", "alarm", "critical"]
+Action = Literal["none", "relay_opened", "relay_closed", "inhibited"]
+TimeQuality = Literal["ntp", "est", "none"]
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Something happened, once. id and seq are given by the store when it accepts the event.
+
+    type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`.
+    """
+
+    kind: EventKind
+    type: str
+    severity: Severity
+    message: str
+    at_mono_ns: int
+    at_utc_ns: int
+    time_quality: TimeQuality
+    channel: str = ""
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    top: tuple[Contribution, ...] = ()
+    action: Action = "none"
+    latency_ms: float | None = None
+    model: str = ""
+    evidence: str = ""
+    id: int = 0
+    seq: int = 0
+
+
+class ChannelState(msgspec.Struct, frozen=True):
+    """One channel as the alarm engine sees it. since_mono_ns: when `level` began."""
+
+    channel: str
+    level: Level
+    ok: bool
+    value: float | None
+    unit: str
+    alert: float | None
+    danger: float | None
+    since_mono_ns: int
+    latched: bool = False
+    first_out: bool = False
+    reason: str = ""
+
+
+class ClockHealth(msgspec.Struct, frozen=True):
+    """The measured sample clock of one vibration sensor. ppm: against nominal."""
+
+    sensor: str
+    rate_hz: float
+    ppm: float
+    jitter_ms: float
+    lost: int
+    blocks: int
+
+
+class GuardState(msgspec.Struct, frozen=True, tag=True):
+    """The guard's present condition, sent to every listener on change and once a second.
+
+    latency_us: p50, p99, max of block in memory -> verdict and relay decision, over the recent blocks.
+    trip_latency_us: of the last trip, block in memory -> relay line written.
+    """
+
+    at_mono_ns: int
+    at_utc_ns: int
+    time_quality: TimeQuality
+    level: Level
+    tripped: bool
+    relay_energised: bool
+    machine: MachineState
+    channels: tuple[ChannelState, ...]
+    clocks: tuple[ClockHealth, ...]
+    scores: tuple[Score, ...] = ()
+    temperatures: tuple[TemperatureReading, ...] = ()
+    latency_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    trip_latency_us: float | None = None
+    events_accepted: int = 0
+    pid: int = 0
+
+
+class Hello(msgspec.Struct, frozen=True, tag=True):
+    """First message of a process that connects to the guard: what it wants to hear."""
+
+    role: Literal["analysis", "uplink", "status"]
+
+
+class Reset(msgspec.Struct, frozen=True, tag=True):
+    """A person asks to clear the latch. Refused while the condition stands."""
+
+    who: str
+    why: str
+
+
+class Reply(msgspec.Struct, frozen=True, tag=True):
+    """The guard's answer to a request."""
+
+    ok: bool
+    message: str
+
+
+class Capture(msgspec.Struct, frozen=True, tag=True):
+    """Guard to analysis: keep the waveform around this moment as evidence under `name`."""
+
+    name: str
+    at_mono_ns: int
+    reason: str
+
+
+class Notice(msgspec.Struct, frozen=True, tag=True):
+    """Guard to uplink: this event is durable in the store."""
+
+    event: Event
+
+
+Message = SampleBlock | TemperatureReading | Score | GuardState | Hello | Reset | Reply | Capture | Notice
+"""Everything that travels on the guard's socket."""

@@ -1,0 +1,1 @@
+"""Outbox to MQTT. No pins, no buses, no numpy."""
