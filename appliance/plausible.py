@@ -1,0 +1,151 @@
+"""Faults between keys that each look right: a limit out of reach, a name used twice, a file not there."""
+
+import os
+import stat
+from collections.abc import Iterator
+from itertools import pairwise
+
+from appliance.config import Config, Limit, RecordedVibration, SimVibration, Uplink
+from appliance.toml_lines import Keys
+from appliance.toml_types import Fault
+
+STANDARD_GRAVITY_MPS2 = 9.80665
+FEWEST_WINDOW_SAMPLES = 16
+"""A shorter window carries no feature."""
+
+
+def implausible(config: Config) -> Iterator[Fault]:
+    """Every fault that concerns more than one key, or the world outside the file."""
+    yield from _names(config)
+    yield from _simulation(config)
+    yield from _sensors(config)
+    yield from _limits(config)
+    yield from _reach(config)
+    yield from _uplink(config.uplink)
+    if config.state_dir.is_relative_to(config.run_dir):
+        found = f"{str(config.state_dir)!r} is in run_dir, which a restart empties"
+        yield Fault(
+            ("state_dir",), f"{found}; expected a durable folder; change one of them", (("run_dir",),)
+        )
+
+
+def _names(config: Config) -> Iterator[Fault]:
+    owners: dict[str, Keys] = {}
+    for part in ("vibration", "temperature"):
+        for n, sensor in enumerate(getattr(config, part)):
+            keys = (part, n, "name")
+            first = owners.setdefault(sensor.name, keys)
+            if first != keys:
+                found = f"{sensor.name!r} is already the name of {first[0]}[{first[1]}]"
+                yield Fault(keys, f"{found}; expected a name of its own; rename one of them", (first,))
+
+
+def _simulation(config: Config) -> Iterator[Fault]:
+    for n, fault in enumerate(config.simulation.faults):
+        keys: Keys = ("simulation", "faults", n)
+        if fault.full_s < fault.start_s:
+            found = f"{fault.full_s:g} is before start_s {fault.start_s:g}; expected the same or later"
+            yield Fault((*keys, "full_s"), f"{found}; correct one of them", ((*keys, "start_s"),))
+    for n, (before, after) in enumerate(pairwise(config.simulation.duty), 1):
+        keys = ("simulation", "duty", n, "at_s")
+        if after.at_s <= before.at_s:
+            found = f"{after.at_s:g} is not after the step before it ({before.at_s:g})"
+            yield Fault(
+                keys, f"{found}; expected rising times; sort the steps", (("simulation", "duty", n - 1),)
+            )
+
+
+def _sensors(config: Config) -> Iterator[Fault]:
+    for part in ("vibration", "temperature"):
+        for n, sensor in enumerate(getattr(config, part)):
+            for m, trouble in enumerate(getattr(sensor, "troubles", ())):
+                keys: Keys = (part, n, "troubles", m)
+                if trouble.end_s <= trouble.start_s:
+                    found = (
+                        f"{trouble.end_s:g} is not after start_s {trouble.start_s:g}; expected a later end"
+                    )
+                    yield Fault((*keys, "end_s"), f"{found}; correct one of them", ((*keys, "start_s"),))
+    for n, sensor in enumerate(config.vibration):
+        yield from _rates(config, sensor, ("vibration", n))
+        if isinstance(sensor, RecordedVibration) and not sensor.path.is_file():
+            found = f"{str(sensor.path)!r} is no file; expected a recording"
+            yield Fault(("vibration", n, "path"), f"{found}; relative paths begin at this file's folder")
+
+
+def _rates(config: Config, sensor: SimVibration | RecordedVibration, keys: Keys) -> Iterator[Fault]:
+    if sensor.rate_hz is None:
+        return
+    rate = (*keys, "rate_hz")
+    window_s = config.analysis.window_s
+    samples, least = int(window_s * sensor.rate_hz), FEWEST_WINDOW_SAMPLES
+    if samples < least:
+        found = (
+            f"{window_s:g} s at the {sensor.rate_hz:g} Hz of {sensor.name!r} is a window of {samples} samples"
+        )
+        remedy = f"expected at least {least}; choose {least / sensor.rate_hz:g} or more"
+        yield Fault(("analysis", "window_s"), f"{found}; {remedy}", (rate,))
+    if sensor.block_s * sensor.rate_hz < 1:
+        found = (
+            f"{sensor.block_s:g} s at {sensor.rate_hz:g} Hz holds no sample; expected at least one in a block"
+        )
+        yield Fault((*keys, "block_s"), f"{found}; choose {1 / sensor.rate_hz:g} or more", (rate,))
+
+
+def _limits(config: Config) -> Iterator[Fault]:
+    for name in config.limits.__struct_fields__:
+        limit = getattr(config.limits, name)
+        if isinstance(limit, Limit) and limit.alert is not None and limit.danger is not None:
+            keys: Keys = ("limits", name)
+            if limit.alert >= limit.danger:
+                found = f"{limit.alert:g} is not below danger {limit.danger:g}; expected alert < danger"
+                yield Fault((*keys, "alert"), f"{found}; correct one of them", ((*keys, "danger"),))
+
+
+def _reach(config: Config) -> Iterator[Fault]:
+    """Limits beyond what every sensor can measure: they would look like protection and never act."""
+    sensors = [sensor for sensor in config.vibration if isinstance(sensor, SimVibration)]
+    if len(sensors) < len(config.vibration):
+        return  # what made a recording is not known
+    range_mps2 = max(sensor.range_g for sensor in sensors) * STANDARD_GRAVITY_MPS2
+    about: tuple[Keys, ...] = (*(("vibration", n, "range_g") for n in range(len(sensors))), ("vibration",))
+    for name in ("peak_mps2", "rms_mps2"):
+        limit = getattr(config.limits, name)
+        for level in ("alert", "danger"):
+            value = getattr(limit, level)
+            if value is not None and value > range_mps2:
+                found = f"{value:g} is beyond the range of every sensor ({range_mps2:.4g} m/s²)"
+                yield Fault(
+                    ("limits", name, level), f"{found}; expected a limit that can act; lower it", about
+                )
+
+
+def _uplink(uplink: Uplink) -> Iterator[Fault]:
+    if uplink.backoff_max_s < uplink.backoff_s:
+        found = f"{uplink.backoff_max_s:g} is below backoff_s {uplink.backoff_s:g}; expected the same or more"
+        yield Fault(("uplink", "backoff_max_s"), f"{found}; correct one of them", (("uplink", "backoff_s"),))
+    path = uplink.password_file
+    if path is None:
+        return
+    keys: Keys = ("uplink", "password_file")
+    if not uplink.username:
+        yield Fault(
+            keys, "given without username; expected both or none; add username = …", (("uplink", "username"),)
+        )
+    try:
+        mode = path.stat().st_mode
+    except OSError as fault:
+        yield Fault(
+            keys,
+            f"{str(path)!r} cannot be read ({fault.strerror}); expected a file; create it",
+        )
+        return
+    if not stat.S_ISREG(mode):
+        yield Fault(keys, f"{str(path)!r} is no file; expected a file with the password; correct the path")
+    elif not os.access(path, os.R_OK):
+        yield Fault(
+            keys, f"{str(path)!r} may not be read by this user; expected its owner to be it; chown it"
+        )
+    elif mode & stat.S_IRWXO:
+        yield Fault(
+            keys, f"{str(path)!r} is open to every user; expected mode 600 or 640; run chmod o= on it"
+        )
