@@ -136,7 +136,7 @@ Action = Literal["none", "relay_opened", "relay_closed", "inhibited"]
 TimeQuality = Literal["ntp", "est", "none"]
 
 
-class Event(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something happened, once. id and seq are given by the store when it accepts the event.
 
     type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`.
