@@ -8,7 +8,7 @@ _NOT_OK_LEVEL = {"alert": Level.ALERT, "danger": Level.DANGER, "ignore": Level.N
 
 
 def of(config: Config) -> tuple[Channel, ...]:
-    """`<sensor>.peak`, `.rms`, `.score` of each vibration sensor; `.temperature`, `.slope` of each thermometer."""
+    """`.peak`, `.rms`, `.score` of each vibration sensor; `.temperature`, `.slope` of each thermometer."""
     limits = config.limits
     found: list[Channel] = []
     for vibration in config.vibration:

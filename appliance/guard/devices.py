@@ -2,13 +2,14 @@
 
 import math
 
-from appliance.config import Config, RecordedVibration, SimVibration
-from hw.ports import Relay, Temperature, Vibration
 from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.clock import SimClock
 from hw.sim.relay import SimRelay
 from hw.sim.rotor import Machine
 from hw.sim.thermometer import SimThermometer
+
+from appliance.config import Config, RecordedVibration, SimVibration
+from hw.ports import Relay, Temperature, Vibration
 
 
 class Devices:

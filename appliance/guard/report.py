@@ -16,7 +16,12 @@ class Reporter:
         self._clock = clock
 
     def transition(
-        self, change: Transition, *, action: Action = "none", latency_us: float | None = None, score: Score | None = None
+        self,
+        change: Transition,
+        *,
+        action: Action = "none",
+        latency_us: float | None = None,
+        score: Score | None = None,
     ) -> Event:
         """The event of a change of level; a relay that opened makes it a trip."""
         state = change.state
@@ -44,18 +49,19 @@ class Reporter:
             evidence=f"{change.at_mono_ns}-{state.channel}" if raised else "",
         )
 
-    def note(self, kind: EventKind, type_: str, severity: Severity, message: str, at_mono_ns: int, **more: str) -> Event:
-        """An event that is no change of level: birth, reset, sensor restarted."""
+    def note(
+        self, kind: EventKind, type_: str, message: str, at_mono_ns: int, *, action: Action = "none"
+    ) -> Event:
+        """An event that is no change of level: start, reset, sensor restarted."""
         return Event(
             kind=kind,
             type=type_,
-            severity=severity,
+            severity="warning" if kind is EventKind.HEALTH else "info",
             message=f"{self._machine}: {message}"[:240],
             at_mono_ns=at_mono_ns,
             at_utc_ns=self._clock.utc_ns(at_mono_ns),
             time_quality=self._clock.quality,
-            action=more.get("action", "none"),  # type: ignore[arg-type]
-            channel=more.get("channel", ""),
+            action=action,
         )
 
     def _words(self, change: Transition, limit: float | None, score: Score | None, *, opened: bool) -> str:

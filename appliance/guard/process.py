@@ -1,0 +1,219 @@
+"""The guard process: samplers in the trip path, and three workers that tell of it afterwards."""
+
+import fcntl
+import gc
+import logging
+import os
+import queue
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from appliance import wire
+from appliance.clock import WallClock
+from appliance.config import Config
+from appliance.daemon import Daemon, Worker
+from appliance.errors import ApplianceError, StoreError
+from appliance.guard import latch as latches
+from appliance.guard.devices import Devices
+from appliance.guard.feed import Feed
+from appliance.guard.protection import Protection
+from appliance.guard.realtime import claim
+from appliance.records import Event, EventKind
+from appliance.store import Store
+from hw.ports import EndOfSource, PortError, Temperature, Vibration
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.5
+_STATE_PERIOD_S = 1.0
+_QUEUE = 10_000
+
+
+class Guard:
+    """Everything the guard process owns."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lock_file = _only_guard(config.run_dir)
+        latch_path = config.state_dir / "latch.json"
+        latch, fault = latches.read(latch_path)
+        self._latch_path = latch_path
+        self._store = Store(config.store_path)
+        self._queue: queue.Queue[Event | latches.Latch] = queue.Queue(_QUEUE)
+        self.lost_events = 0
+        self.devices = Devices(config)
+        clock = WallClock(live=self.devices.live)
+        self.protection = Protection(
+            config, self.devices.vibration, self.devices.relay, clock, self._enqueue, latch
+        )
+        self.feed = Feed(wire.Listener(config.socket_path), self.protection)
+        self._accepted = 0
+        self._realtime = self.devices.live
+        self._playing = len(self.devices.vibration)
+        if fault:
+            self.protection.note(EventKind.HEALTH, "latch.unreadable", fault)
+        self.protection.note(
+            EventKind.AUDIT, "boot", "guard started" + (", still tripped" if latch.tripped else "")
+        )
+
+    def start(self, daemon: Daemon) -> None:
+        """Start the workers; the trip path first."""
+        gc.collect()
+        gc.freeze()
+        sys.setswitchinterval(0.0005)
+        for name, sensor in self.devices.vibration.items():
+            daemon.start(f"sample-{name}", partial(self._sample, name=name, sensor=sensor))
+        for name, thermometer in self.devices.temperature.items():
+            body = partial(self._read_temperature, name=name, thermometer=thermometer)
+            daemon.start(f"read-{name}", body, stall_s=5.0 + 2 * thermometer.period_s)
+        daemon.start("feed", self._serve)
+        daemon.start("store", self._keep, stall_s=30.0)
+
+    def close(self, *, failed: bool) -> None:
+        """Stop: the relay as `on_stop` says (a fault always drops it), then everything accepted is written."""
+        if failed or self._config.on_stop == "trip":
+            self.protection.stop()
+        for sensor in self.devices.vibration.values():
+            sensor.stop()
+        items: list[Event | latches.Latch] = []
+        while not self._queue.empty():
+            items.append(self._queue.get_nowait())
+        self._written(items)
+        self.feed.close()
+        self._store.close()
+
+    def _sample(self, worker: Worker, name: str, sensor: Vibration) -> None:
+        """Trip path: read, judge, drive the relay, then pass the block on."""
+        if self._realtime:
+            claim()
+        running = faulty = False
+        while not worker.stop.is_set():
+            worker.beat()
+            try:
+                if not running:
+                    sensor.start()
+                    running = True
+                samples = sensor.read()
+            except PortError as fault:
+                got_ns = time.perf_counter_ns()
+                self.protection.fault(name, str(fault), got_ns)
+                if not faulty:
+                    log.warning("%s: %s; starting it again until it answers", name, fault)
+                running, faulty = False, True
+                worker.stop.wait(_RETRY_S)
+                continue
+            except EndOfSource:
+                self._source_ended(worker, name)
+                return
+            if faulty:
+                self.protection.restarted(name)
+                faulty = False
+            block = self.protection.block(name, samples, time.perf_counter_ns())
+            if block is not None:
+                self.feed.publish(block)
+
+    def _read_temperature(self, worker: Worker, name: str, thermometer: Temperature) -> None:
+        while not worker.stop.is_set():
+            worker.beat()
+            try:
+                reading = thermometer.read()
+            except PortError as fault:
+                self.protection.fault(name, str(fault), time.perf_counter_ns())
+                worker.stop.wait(_RETRY_S)
+                continue
+            except EndOfSource:
+                return
+            self.feed.publish(self.protection.reading(name, reading, time.perf_counter_ns()))
+
+    def _source_ended(self, worker: Worker, name: str) -> None:
+        log.info("%s: recording played to its end", name)
+        self._playing -= 1
+        if self._playing == 0:
+            worker.stop.set()
+
+    def _serve(self, worker: Worker) -> None:
+        """Listeners: requests in, state out on change and once a second."""
+        told_version, told_s = -1, 0.0
+        while not worker.stop.is_set():
+            worker.beat()
+            self.feed.turn(0.05)
+            self.protection.watch()
+            version, now_s = self.protection.version, time.monotonic()
+            if version != told_version or now_s - told_s >= _STATE_PERIOD_S:
+                state = self.protection.state()
+                self.feed.publish(
+                    msgspec.structs.replace(state, events_accepted=self._accepted, pid=os.getpid())
+                )
+                told_version, told_s = version, now_s
+
+    def _enqueue(self, item: Event | latches.Latch) -> None:
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            self.lost_events += 1
+
+    def _keep(self, worker: Worker) -> None:
+        """Events to disk, in order; a full disk makes them wait, not vanish."""
+        while not worker.stop.is_set():
+            worker.beat()
+            try:
+                items = [self._queue.get(timeout=0.2)]
+            except queue.Empty:
+                continue
+            while not self._queue.empty():
+                items.append(self._queue.get_nowait())
+            while not self._written(items) and not worker.stop.wait(1.0):
+                worker.beat()
+
+    def _written(self, items: list[Event | latches.Latch]) -> bool:
+        try:
+            self._write(items)
+        except (StoreError, OSError) as fault:
+            log.warning("events wait, the store refuses them: %s", fault)
+            return False
+        return True
+
+    def _write(self, items: list[Event | latches.Latch]) -> None:
+        for item in items:
+            if isinstance(item, latches.Latch):
+                latches.write(self._latch_path, item)
+        events = self._store.accept([item for item in items if isinstance(item, Event)])
+        self._accepted += len(events)
+        for event in events:
+            log.info("%s %s", event.type, event.message)
+            self.feed.tell(event)
+
+
+def run(config: Config) -> int:
+    """Guard until a signal or the end of a recording. Returns the exit status."""
+    daemon = Daemon("guard")
+    guard = Guard(config)
+    guard.start(daemon)
+    status = 1
+    try:
+        status = daemon.run(ready=lambda: guard.protection.protecting)
+    finally:
+        guard.close(failed=status != 0)
+    return status
+
+
+def _only_guard(run_dir: Path) -> int:
+    """Two guards on one machine would fight over the relay."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(run_dir / "guard.lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as fault:
+        raise ApplianceError(
+            f"{run_dir}: {fault.strerror}, expected a folder to write in; set run_dir"
+        ) from fault
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as fault:
+        raise ApplianceError(
+            f"{run_dir}: another guard runs here, expected one; stop it or set run_dir"
+        ) from fault
+    return lock

@@ -1,0 +1,285 @@
+"""The trip path of one machine as a straight line: block, validity, limits, alarm engine, relay; then tell.
+
+No thread, no file, no socket of its own: the process around it brings samples and carries events away, and
+`appliance replay` drives the very same object from a recording.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from appliance.clock import WallClock
+from appliance.config import Config
+from appliance.guard import channels
+from appliance.guard.alarm import AlarmEngine, Transition
+from appliance.guard.interlock import Interlock, Reason
+from appliance.guard.latch import Latch
+from appliance.guard.latency import LatencyHistogram
+from appliance.guard.limits import TemperatureSlope
+from appliance.guard.report import Reporter
+from appliance.guard.sensor import VibrationWatch
+from appliance.records import (
+    Action,
+    ClockHealth,
+    Event,
+    EventKind,
+    GuardState,
+    MachineState,
+    Quality,
+    Reply,
+    Reset,
+    SampleBlock,
+    Score,
+    TemperatureReading,
+    Validity,
+)
+from hw.ports import PortError, Reading, Relay, Samples, Vibration
+
+_DEGC_RANGE = (-55.0, 200.0)
+_MODEL_SILENT_S = 10.0
+
+Tell = Callable[[Event | Latch], None]
+
+
+class Protection:
+    """Judges every block and reading, drives the relay, and tells what happened (never blocking)."""
+
+    def __init__(
+        self,
+        config: Config,
+        vibration: Mapping[str, Vibration],
+        relay: Relay,
+        clock: WallClock,
+        tell: Tell,
+        latch: Latch | None = None,
+    ) -> None:
+        self._relay = relay
+        self._clock = clock
+        self._tell = tell
+        self._lock = threading.RLock()
+        self._report = Reporter(config.machine.asset, clock)
+        self._engine = AlarmEngine(channels.of(config))
+        self._interlock = Interlock()
+        self._latch = latch or Latch()
+        self._interlock.set(Reason.TRIPPED, stands=self._latch.tripped)
+        self._watches = {name: VibrationWatch(name, sensor) for name, sensor in vibration.items()}
+        self._slopes = {spec.name: TemperatureSlope() for spec in config.temperature}
+        self._readings: dict[str, TemperatureReading] = {}
+        self._scores: dict[str, Score] = {}
+        self._heard_s = dict.fromkeys((*self._watches, *self._slopes), time.monotonic())
+        self._patience_s = {spec.name: max(1.0, 5 * spec.block_s) for spec in config.vibration}
+        self._patience_s |= {spec.name: max(3.0, 3 * spec.period_s) for spec in config.temperature}
+        self._score_heard_s = dict.fromkeys(self._watches, time.monotonic())
+        self._silent_s = max(_MODEL_SILENT_S, 3 * config.analysis.window_s)
+        self._energised = False
+        self._at_ns = time.monotonic_ns()
+        self.latency = LatencyHistogram()
+        self.trip_latency_us: float | None = None
+        self.version = 0
+        """Grows with every change a listener wants to hear of."""
+
+    def block(self, sensor: str, samples: Samples, got_ns: int) -> SampleBlock | None:
+        """Judge one drain of a FIFO. got_ns: `time.perf_counter_ns` when it was in memory. None if empty."""
+        if len(samples.counts) == 0:
+            return None
+        watch = self._watches[sensor]
+        with self._lock:
+            block, peak_mps2, rms_mps2 = watch.judge(samples)
+            t_ns = self._advance(block.t1_mono_ns)
+            changes = [
+                self._judge(f"{sensor}.peak", t_ns, peak_mps2, block.validity),
+                self._judge(f"{sensor}.rms", t_ns, rms_mps2, block.validity),
+            ]
+            action = self._drive()
+            latency_us = (time.perf_counter_ns() - got_ns) / 1e3
+            self._heard_s[sensor] = time.monotonic()
+        self._after(changes, action, latency_us)
+        return block
+
+    def reading(self, sensor: str, reading: Reading, got_ns: int) -> TemperatureReading:
+        """Judge one temperature; returns it as a record."""
+        in_range = _DEGC_RANGE[0] <= reading.degc <= _DEGC_RANGE[1]
+        validity = Validity.OK if in_range else Validity.RANGE
+        record = TemperatureReading(sensor, reading.host_ns, reading.degc if in_range else None, validity)
+        with self._lock:
+            t_ns = self._advance(reading.host_ns)
+            self._readings[sensor] = record
+            changes = [self._judge(f"{sensor}.temperature", t_ns, reading.degc, validity)]
+            slope = self._slopes[sensor].update(reading.host_ns, reading.degc) if in_range else None
+            if slope is None:
+                self._engine.idle(f"{sensor}.slope", "less than a minute of readings")
+            else:
+                changes.append(self._engine.update(f"{sensor}.slope", t_ns, slope))
+            action = self._drive()
+            latency_us = (time.perf_counter_ns() - got_ns) / 1e3
+            self._heard_s[sensor] = time.monotonic()
+        self._after(changes, action, latency_us)
+        return record
+
+    def fault(self, sensor: str, reason: str, got_ns: int) -> None:
+        """The device does not answer."""
+        quantities = ("peak", "rms") if sensor in self._watches else ("temperature", "slope")
+        with self._lock:
+            t_ns = self._now_ns()
+            changes = [self._engine.not_ok(f"{sensor}.{quantity}", t_ns, reason) for quantity in quantities]
+            action = self._drive()
+            latency_us = (time.perf_counter_ns() - got_ns) / 1e3
+        self._after(changes, action, latency_us)
+
+    def score(self, score: Score, got_ns: int) -> None:
+        """The model's opinion of a window."""
+        name = f"{score.sensor}.score"
+        if score.sensor not in self._watches:
+            return
+        change: Transition | None = None
+        with self._lock:
+            self._scores[score.sensor] = score
+            self._score_heard_s[score.sensor] = time.monotonic()
+            if score.quality is Quality.LEARNING:
+                self._engine.idle(name, f"learning, {score.progress:.0%}")
+            elif score.quality is Quality.NOT_OK or score.value is None or not score.threshold:
+                change = self._engine.not_ok(name, score.t1_mono_ns, "window not usable")
+            elif score.state is not MachineState.RUNNING:
+                self._engine.idle(name, f"machine {score.state.value}")
+            else:
+                change = self._engine.update(name, score.t1_mono_ns, score.value / score.threshold)
+            action = self._drive()
+            latency_us = (time.perf_counter_ns() - got_ns) / 1e3
+        self.version += 1
+        self._after([change], action, latency_us)
+
+    def watch(self) -> None:
+        """Call several times a second: notices sensors and models that have fallen silent."""
+        now_s = time.monotonic()
+        for sensor, heard_s in list(self._heard_s.items()):
+            if now_s - heard_s > self._patience_s[sensor]:
+                self.fault(sensor, f"no data for {now_s - heard_s:.0f} s", time.perf_counter_ns())
+        for sensor, heard_s in list(self._score_heard_s.items()):
+            if now_s - heard_s > self._silent_s:
+                with self._lock:
+                    reason = f"model silent for {now_s - heard_s:.0f} s"
+                    change = self._engine.not_ok(f"{sensor}.score", self._now_ns(), reason)
+                    action = self._drive()
+                self._after([change], action, None)
+
+    def reset(self, request: Reset) -> Reply:
+        """Clear the latch; refused while a Danger stands."""
+        with self._lock:
+            changes, standing = self._engine.reset(self._at_ns)
+            if standing:
+                return Reply(ok=False, message=f"refused: Danger still stands on {', '.join(standing)}")
+            self._latch = Latch()
+            action = self._drive()
+        self._tell(self._latch)
+        self.note(EventKind.AUDIT, "trip.reset", f"reset by {request.who}: {request.why}", action=action)
+        for change in changes:
+            self._tell(self._report.transition(change))
+        self.version += 1
+        return Reply(ok=True, message="reset; relay energised" if self._energised else "reset")
+
+    def note(self, kind: EventKind, type_: str, message: str, *, action: Action = "none") -> None:
+        """Tell of something that is no change of level (start, reset, sensor restarted)."""
+        self._tell(self._report.note(kind, type_, message, self._at_ns, action=action))
+
+    def restarted(self, sensor: str) -> None:
+        """A vibration sensor answers again after a fault: its clock is measured anew."""
+        with self._lock:
+            self._watches[sensor].restarted()
+        self.note(EventKind.HEALTH, "sensor.restarted", f"{sensor} answers again")
+
+    def stop(self) -> None:
+        """Planned stop with `on_stop = "trip"`: de-energise."""
+        with self._lock:
+            self._interlock.set(Reason.STOPPED, stands=True)
+            self._drive()
+
+    @property
+    def protecting(self) -> bool:
+        """Whether every protected channel has been judged at least once."""
+        return Reason.STARTING not in self._interlock.reasons
+
+    def state(self) -> GuardState:
+        """A snapshot for listeners."""
+        with self._lock:
+            machine = next((score.state for score in self._scores.values()), MachineState.UNKNOWN)
+            return GuardState(
+                at_mono_ns=self._at_ns,
+                at_utc_ns=self._clock.utc_ns(self._at_ns),
+                time_quality=self._clock.quality,
+                level=self._engine.level,
+                tripped=Reason.TRIPPED in self._interlock.reasons,
+                relay_energised=self._energised,
+                machine=machine,
+                channels=self._engine.states(),
+                clocks=tuple(self._clock_health(watch) for watch in self._watches.values()),
+                scores=tuple(self._scores.values()),
+                temperatures=tuple(self._readings.values()),
+                latency_us=self.latency.summary_us(),
+                trip_latency_us=self.trip_latency_us,
+            )
+
+    def _judge(self, channel: str, t_ns: int, value: float, validity: Validity) -> Transition | None:
+        if not validity:
+            return self._engine.update(channel, t_ns, value)
+        blind = validity & (Validity.STUCK | Validity.GRAVITY | Validity.RANGE)
+        return self._engine.not_ok(channel, t_ns, _words(validity), None if blind else value)
+
+    def _drive(self) -> Action:
+        """Put the relay where the interlock says; the only place that moves it."""
+        self._interlock.set(Reason.TRIPPED, stands=self._engine.tripped or self._latch.tripped)
+        if self._engine.judged:
+            self._interlock.set(Reason.STARTING, stands=False)
+        wanted = self._interlock.energise
+        if wanted is self._energised:
+            return "none"
+        self._relay.write(wanted)
+        self._energised = wanted
+        return "relay_closed" if wanted else "relay_opened"
+
+    def _after(self, changes: list[Transition | None], action: Action, latency_us: float | None) -> None:
+        """Everything that may wait until the relay has moved."""
+        if latency_us is not None:
+            self.latency.add(latency_us)
+        real = [change for change in changes if change]
+        if not real and action == "none":
+            return
+        self.version += 1
+        if action == "relay_opened":
+            self.trip_latency_us = latency_us
+            self._latch = Latch(tripped=True, channels=tuple(change.state.channel for change in real))
+            self._tell(self._latch)
+            self._check_relay()
+        for change in real:
+            score = self._scores.get(change.state.channel.split(".")[0])
+            fired = action if change.state.first_out else "none"
+            self._tell(self._report.transition(change, action=fired, latency_us=latency_us, score=score))
+        if action == "relay_closed" and not real:
+            self.note(EventKind.AUDIT, "relay.energised", "every protected channel is judged", action=action)
+
+    def _check_relay(self) -> None:
+        try:
+            seen = self._relay.read()
+        except PortError as fault:
+            self.note(EventKind.HEALTH, "relay.fault", f"relay read-back failed: {fault}")
+            return
+        if seen is not self._energised:
+            words = {True: "energised", False: "de-energised"}
+            found = f"relay reads {words[seen]}, expected {words[self._energised]}; check its wiring"
+            self.note(EventKind.HEALTH, "relay.fault", found)
+
+    def _advance(self, t_ns: int) -> int:
+        self._at_ns = max(self._at_ns, t_ns)
+        return t_ns
+
+    def _now_ns(self) -> int:
+        """Machine time, carried on by real time where nothing arrives."""
+        silent_s = time.monotonic() - max(self._heard_s.values(), default=time.monotonic())
+        return self._at_ns + round(silent_s * 1e9)
+
+    def _clock_health(self, watch: VibrationWatch) -> ClockHealth:
+        clock = watch.clock
+        return ClockHealth(watch.name, clock.rate_hz, clock.ppm, clock.jitter_ms, clock.lost, clock.blocks)
+
+
+def _words(validity: Validity) -> str:
+    return "+".join(flag.name.lower() for flag in Validity if flag and flag in validity and flag.name)

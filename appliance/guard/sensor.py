@@ -1,0 +1,44 @@
+"""One vibration sensor as the guard sees it: its measured clock, its validity, its peak and RMS."""
+
+from appliance.guard.limits import peak_rms_mps2
+from appliance.guard.sampleclock import SampleClock
+from appliance.guard.validity import BlockValidity
+from appliance.records import SampleBlock
+from hw.ports import Samples, Vibration
+
+
+class VibrationWatch:
+    """Turns raw drains into SampleBlocks that carry their own clock and validity."""
+
+    def __init__(self, name: str, sensor: Vibration) -> None:
+        self.name = name
+        self.clock = SampleClock(sensor.rate_hz)
+        self._sensor = sensor
+        self._validity = BlockValidity(sensor)
+        self._seq = 0
+
+    def judge(self, samples: Samples) -> tuple[SampleBlock, float, float]:
+        """The block of one drain with n >= 1 samples, and its peak and RMS in m/s²."""
+        counts = samples.counts
+        self.clock.update(len(counts), samples.host_ns, samples.lost)
+        validity = self._validity.check(counts, samples.lost, self.clock.ppm)
+        peak, rms = peak_rms_mps2(counts, self._validity.mean_counts, self._sensor.scale_mps2)
+        rate_hz = self.clock.rate_hz
+        block = SampleBlock(
+            sensor=self.name,
+            seq=self._seq,
+            t0_mono_ns=self.clock.end_ns() - round(len(counts) * 1e9 / rate_hz),
+            rate_hz=rate_hz,
+            axes=self._sensor.axes,
+            scale_mps2=self._sensor.scale_mps2,
+            counts=counts.astype("<i2", copy=False).tobytes(),
+            lost=samples.lost,
+            validity=validity,
+        )
+        self._seq += 1
+        return block, peak, rms
+
+    def restarted(self) -> None:
+        """The sensor was started again: its clock and its mounting are measured anew."""
+        self.clock = self.clock.restarted()
+        self._validity = BlockValidity(self._sensor)
