@@ -1,0 +1,101 @@
+"""The drain's side of the event store: what is on its way to the plant, and the journal of what went out."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from appliance.errors import StoreError
+from appliance.store import CLASSES, damage_mark, is_damage, open_database
+
+JOURNAL_ROWS = 10_000
+
+Key = tuple[int, int]
+"""(class, id): the order in which events leave."""
+
+
+class Row(NamedTuple):
+    """One stored event. payload: JSON of `appliance.records.Event`."""
+
+    key: Key
+    payload: bytes
+
+
+class Outbox:
+    """Events that have not been delivered yet, in order of class, then id.
+
+    start: this process's start counter.
+
+    Raises:
+        StoreError: the path cannot be written, or the file is damaged. In that case the guard has been asked
+            to set it aside, and the caller tries again later.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db, self.start = open_database(path, "NORMAL")
+        except sqlite3.DatabaseError as fault:
+            raise self._failure(fault) from fault
+        self._inode = path.stat().st_ino
+        self._journal_rows: int = self._all("SELECT count(*) FROM journal")[0][0]
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the guard has begun a new file; this one must then be closed and opened again."""
+        try:
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
+
+    def pending(self, after: Mapping[int, int], limit: int) -> list[Row]:
+        """The next rows, at most `limit`: of each class those with an id above `after[class]`."""
+        query = "SELECT id, payload FROM outbox WHERE prio = ? AND id > ? ORDER BY id LIMIT ?"
+        rows: list[Row] = []
+        for prio in CLASSES:
+            found = self._all(query, (prio, after.get(prio, 0), limit - len(rows)))
+            rows += [Row((prio, id_), payload) for id_, payload in found]
+        return rows
+
+    def row(self, key: Key) -> Row | None:
+        """One row that is still in the outbox."""
+        found = self._all("SELECT payload FROM outbox WHERE prio = ? AND id = ?", key)
+        return Row(key, found[0][0]) if found else None
+
+    def delivered(self, keys: Sequence[Key]) -> None:
+        """Move rows to the journal, which keeps the latest 10 000. Losing this write costs a duplicate."""
+        copy = "INSERT OR IGNORE INTO journal SELECT id, seq, payload FROM outbox WHERE prio = ? AND id = ?"
+        trim = "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT ?)"
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                copied = self._db.executemany(copy, keys).rowcount
+                self._db.executemany("DELETE FROM outbox WHERE prio = ? AND id = ?", keys)
+                surplus = max(0, self._journal_rows + copied - JOURNAL_ROWS)
+                trimmed = self._db.execute(trim, (surplus,)).rowcount if surplus else 0
+        except sqlite3.DatabaseError as fault:
+            raise self._failure(fault) from fault
+        self._journal_rows += copied - trimmed
+
+    def backlog(self) -> int:
+        """Rows in the outbox."""
+        rows: int = self._all("SELECT count(*) FROM outbox")[0][0]
+        return rows
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _all(self, query: str, values: Sequence[int] = ()) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as fault:
+            raise self._failure(fault) from fault
+
+    def _failure(self, fault: sqlite3.Error) -> StoreError:
+        if is_damage(fault):
+            damage_mark(self._path).touch()
+        return StoreError(
+            f"{self._path}: the outbox cannot be used: {fault}; expected the guard's event store; "
+            "a damaged one is set aside by the guard at its next event or start"
+        )

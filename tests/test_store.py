@@ -1,0 +1,228 @@
+"""The event store under restarts, kill −9, damage and refusal."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.errors import StoreError
+from appliance.records import Contribution, Event, EventKind
+from appliance.store import Store, damage_mark
+from appliance.uplink import outbox as outbox_module
+from appliance.uplink.outbox import Outbox
+
+
+def event(kind: EventKind = EventKind.ALARM, message: str = "m", **more: object) -> Event:
+    return Event(
+        kind=kind,
+        type=f"{kind.value}.raised",
+        severity="alarm",
+        message=message,
+        at_mono_ns=1,
+        at_utc_ns=1_772_446_281_002_000_000,
+        time_quality="ntp",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "events.db"
+
+
+def test_ids_increase_and_seq_is_contiguous_over_restarts(path):
+    accepted = []
+    for _ in range(3):
+        store = Store(path)
+        accepted += store.accept([event(), event(EventKind.TRIP)]) + store.accept([event(EventKind.AUDIT)])
+        assert accepted[-1].id >> 32 == store.start
+        store.close()
+    assert [e.seq for e in accepted] == list(range(1, 10))
+    ids = [e.id for e in accepted]
+    assert ids == sorted(set(ids))
+    assert ids[-1] < 2**53
+
+
+def test_seq_goes_on_when_everything_has_left_the_outbox(path):
+    store = Store(path)
+    store.accept([event(), event(EventKind.TRIP)])
+    store.close()
+    outbox = Outbox(path)
+    outbox.delivered([row.key for row in outbox.pending({}, 10)])
+    assert outbox.backlog() == 0
+    assert Store(path).accept([event()])[0].seq == 3
+
+
+def test_the_stored_payload_is_the_whole_record(path):
+    full = event(
+        channel="de.rms",
+        value=1.5,
+        limit=1.0,
+        unit="m/s2",
+        top=(Contribution("f", "axis x", 0.5, 2.0),),
+        model="a",
+    )
+    accepted = Store(path).accept([full])[0]
+    row = Outbox(path).pending({}, 1)[0]
+    assert msgspec.json.decode(row.payload, type=Event) == accepted
+    assert row.key == (1, accepted.id)
+
+
+def test_pending_is_in_order_of_class_then_id_and_a_trip_overtakes(path):
+    store, outbox = Store(path), Outbox(path)
+    order = [EventKind.AUDIT, EventKind.ALARM, EventKind.HEALTH, EventKind.TRIP, EventKind.ALARM]
+    store.accept([event(kind) for kind in order])
+    first = outbox.pending({}, 2)
+    assert [row.key[0] for row in first] == [0, 1]
+    cursor = {row.key[0]: row.key[1] for row in first}
+    late = store.accept([event(EventKind.TRIP)])[0]
+    rest = outbox.pending(cursor, 10)
+    assert rest[0].key == (0, late.id)
+    assert [row.key[0] for row in rest] == [0, 1, 2, 2]
+    assert rest == sorted(rest)
+    assert outbox.row(rest[1].key) == rest[1]
+    assert outbox.row((0, 5)) is None
+
+
+def test_the_journal_keeps_the_newest(path, monkeypatch):
+    monkeypatch.setattr(outbox_module, "JOURNAL_ROWS", 7)
+    store, outbox = Store(path), Outbox(path)
+    ids = [e.id for e in store.accept([event() for _ in range(20)])]
+    for key in [row.key for row in outbox.pending({}, 20)]:
+        outbox.delivered([key])
+    outbox.delivered([(1, ids[0])])
+    with sqlite3.connect(path) as db:
+        assert [row[0] for row in db.execute("SELECT id FROM journal ORDER BY id")] == ids[-7:]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from appliance.store import Store
+from tests_event import event
+store = Store(Path(sys.argv[1]))
+while True:
+    for e in store.accept([event(), event()]):
+        print(e.id, e.seq, flush=True)
+"""
+
+
+def test_kill_9_of_the_author_loses_nothing_accepted(path, tmp_path):
+    (tmp_path / "tests_event.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    root = Path(__file__).resolve().parent.parent
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{root}"}
+    accepted = []
+    for n in range(4):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, env=env
+        ) as writer:
+            lines = [writer.stdout.readline() for _ in range(20 + 7 * n)]
+            writer.send_signal(signal.SIGKILL)
+            lines += [line for line in writer.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        accepted += [tuple(map(int, line.split())) for line in lines if len(line.split()) == 2]
+    stored = {
+        (row.key[1], msgspec.json.decode(row.payload, type=Event).seq)
+        for row in Outbox(path).pending({}, 10**6)
+    }
+    assert set(accepted) <= stored
+    assert sorted(seq for _, seq in stored) == list(range(1, len(stored) + 1))
+
+
+def damage_header(path: Path) -> None:
+    path.write_bytes(b"not a database at all" * 400)
+
+
+def damage_middle(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096 * 2 :] = os.urandom(len(data) - 4096 * 2)
+    path.write_bytes(data)
+
+
+def damage_foreign(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE something(else_)")
+
+
+@pytest.mark.parametrize("damage", [damage_header, damage_middle, damage_foreign])
+def test_a_damaged_store_is_set_aside_and_never_blocks_an_event(path, damage):
+    store = Store(path)
+    before = store.accept([event() for _ in range(50)])
+    store.close()
+    damage(path)
+    with pytest.raises(StoreError, match=r"events\.db: the outbox cannot be used"):
+        Outbox(path)
+    store = Store(path)
+    assert len(store.set_aside) == 1
+    assert store.set_aside[0].exists()
+    after = store.accept([event()])[0]
+    assert after.id > before[-1].id
+    assert not damage_mark(path).exists()
+    assert [row.key[1] for row in Outbox(path).pending({}, 10)] == [after.id]
+
+
+def test_damage_found_by_the_drain_is_set_aside_at_the_next_event(path):
+    store, outbox = Store(path), Outbox(path)
+    old = store.accept([event()])[0]
+    assert not outbox.replaced
+    damage_mark(path).touch()
+    new = store.accept([event()])[0]
+    assert store.set_aside == [path.with_name("events.db.damaged-1")]
+    assert new.id > old.id
+    assert outbox.replaced
+    assert [row.key[1] for row in Outbox(path).pending({}, 10)] == [new.id]
+    assert [row.key[1] for row in Outbox(store.set_aside[0]).pending({}, 10)] == [old.id]
+
+
+def test_damage_under_an_open_store_does_not_lose_the_event_at_hand(path):
+    store = Store(path)
+    store.accept([event() for _ in range(50)])
+    store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store._db.execute("PRAGMA shrink_memory")
+    damage_middle(path)
+    new = store.accept([event()])[0]
+    assert len(store.set_aside) == 1
+    assert [row.key[1] for row in Outbox(path).pending({}, 10)] == [new.id]
+
+
+def test_many_damaged_stores_do_not_fill_the_disk(path):
+    store = Store(path)
+    for _ in range(12):
+        damage_mark(path).touch()
+        store.accept([event()])
+    assert len({p.name for p in store.set_aside}) == 9
+
+
+def test_ids_go_on_when_store_and_counter_are_both_gone(path):
+    store = Store(path)
+    old = store.accept([event()])[0]
+    start_file = path.with_name("events.db.start")
+    assert int(start_file.read_text()) == store.start
+    start_file.write_text("9" * 30)
+    assert Store(path).start >= store.start
+    assert old.id >> 32 > 40_000  # seeded from the wall clock, not from 1
+
+
+def test_a_path_that_cannot_be_written_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="check state_dir"):
+        Store(tmp_path / "file" / "events.db")
+    (tmp_path / "events.db").mkdir()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path / "events.db")
+
+
+def test_a_full_disk_is_refused_and_nothing_half_written(path):
+    store = Store(path)
+    store.accept([event()])
+    store._db.execute("PRAGMA max_page_count = 6")
+    with pytest.raises(StoreError, match="free space"):
+        store.accept([event(message="x" * 200) for _ in range(500)])
+    store._db.execute("PRAGMA max_page_count = 100000")
+    assert store.accept([event()])[0].seq == 2
+    assert Outbox(path).backlog() == 2
