@@ -1,4 +1,4 @@
-"""The configuration: one TOML file, typed, with defaults that work. `check.py` lists its faults with their lines."""
+"""The configuration: one TOML file, typed, with defaults that work. `check.py` lists its faults."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,7 +6,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 Token = Annotated[
-    str, Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$", description="a to z, 0 to 9 and '-', 1 to 32 characters")
+    str,
+    Meta(
+        pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$",
+        description="a to z, 0 to 9 and '-', 1 to 32 characters",
+    ),
 ]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -19,72 +23,113 @@ class Site(Struct, forbid_unknown_fields=True, frozen=True):
     """Where the appliance is bolted: the MQTT prefix is pdm/v1/{site}/{area}/{asset}/{device}."""
 
     site: Token = "site"
+    """Plant or works."""
     area: Token = "area"
+    """Hall, line or unit inside it."""
     asset: Token = "machine"
+    """The machine."""
     device: Token = "appliance"
+    """This appliance on the machine."""
 
 
 class Fault(Struct, forbid_unknown_fields=True, frozen=True):
     """A simulated fault that grows: severity 0 at start_s, `severity` at full_s, held from there on."""
 
     kind: Literal[
-        "imbalance", "misalignment", "looseness", "outer_race", "inner_race", "ball", "gear", "lubrication", "overheating"
+        "imbalance",
+        "misalignment",
+        "looseness",
+        "outer_race",
+        "inner_race",
+        "ball",
+        "gear",
+        "lubrication",
+        "overheating",
     ]
+    """What wears."""
     start_s: NotNegative = 0.0
+    """Machine time at which it begins to grow, s."""
     full_s: NotNegative = 0.0
+    """Machine time at which it has grown to `severity`, s."""
     severity: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """How bad it becomes; 1 is violent."""
 
 
 class Duty(Struct, forbid_unknown_fields=True, frozen=True):
-    """From `at_s` on the simulated machine is asked for this speed (share of nameplate, 0 = stop) and load (0–1)."""
+    """From `at_s` on the simulated machine is asked for this speed and load, both shares of nameplate."""
 
     at_s: NotNegative
+    """Machine time of the step, s; steps stand in order of time."""
     speed: Annotated[float, Meta(ge=0, le=1.5)] = 1.0
+    """Share of nameplate speed; 0 stops the machine."""
     load: Annotated[float, Meta(ge=0, le=1.2)] = 0.7
+    """Share of nameplate load."""
 
 
 class Trouble(Struct, forbid_unknown_fields=True, frozen=True):
-    """A simulated sensor trouble between start_s and end_s. amount: clock drift in ppm; unused by the others."""
+    """A simulated sensor trouble between start_s and end_s."""
 
     kind: Literal["dropout", "stuck", "clip", "fallen", "clock_drift", "lost"]
+    """What happens to the sensor."""
     start_s: NotNegative = 0.0
+    """Machine time of its begin, s."""
     end_s: Positive = 1e9
+    """Machine time of its end, s."""
     amount: float = 0.0
+    """Clock drift, ppm; the other kinds do not use it."""
 
 
 class Simulation(Struct, forbid_unknown_fields=True, frozen=True):
     """The simulated rotating machine that every `sim` sensor of this file is bolted to."""
 
     seed: Whole = 1
+    """The same seed gives the same samples."""
     speed: Annotated[float, Meta(gt=0, le=1000)] = 1.0
     """How many times faster than real time the machine lives."""
     shaft_hz: Annotated[float, Meta(gt=0, le=500)] = 24.7
+    """Nameplate speed of the shaft, turns per second."""
     resonance_hz: Annotated[float, Meta(ge=200, le=12000)] = 3500.0
+    """Structural resonance that bearing impacts ring, Hz."""
     faults: tuple[Fault, ...] = ()
+    """Faults that grow while the machine runs."""
     duty: tuple[Duty, ...] = ()
+    """Starts, stops, speed and load; without a step it runs at nameplate speed."""
 
 
 class SimVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
     """An accelerometer on the simulated machine."""
 
     name: Token
+    """The sensor's name in channels and topics; unique in the file."""
     rate_hz: Annotated[float, Meta(ge=50, le=100_000)] = 6400.0
+    """Nominal samples per second."""
     axes: Annotated[int, Meta(ge=1, le=3)] = 3
+    """Axes measured; the last one carries gravity."""
     block_s: Annotated[float, Meta(ge=0.005, le=1.0)] = 0.1
+    """Seconds of samples in one block; a limit acts once a block."""
     range_g: Positive = 16.0
+    """Full scale, ± g."""
     clock_ppm: float = 0.0
+    """How wrong the sensor's own clock is, ppm."""
     troubles: tuple[Trouble, ...] = ()
+    """Sensor troubles to play."""
 
 
 class RecordedVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="recording"):
     """A recording played as if it were a sensor: CSV, WAV or evidence .npz."""
 
     name: Token
+    """The sensor's name in channels and topics; unique in the file."""
     path: Path
+    """The recording; a relative path begins at this file's folder."""
     rate_hz: Annotated[float, Meta(ge=50, le=200_000)] | None = None
+    """Samples per second, where the recording does not say."""
     units: Literal["g", "m/s2"] = "g"
+    """Unit of the recording, where it does not say."""
     axes: Annotated[int, Meta(ge=1, le=3)] | None = None
+    """Columns that are axes, where the recording does not say."""
     block_s: Annotated[float, Meta(ge=0.005, le=1.0)] = 0.1
+    """Seconds of samples in one block; a limit acts once a block."""
     speed: Annotated[float, Meta(ge=0)] = 1.0
     """How many times faster than real time; 0 = as fast as it can."""
 
@@ -96,8 +141,11 @@ class SimTemperature(Struct, forbid_unknown_fields=True, frozen=True, tag_field=
     """A thermometer on the simulated machine."""
 
     name: Token
+    """The sensor's name in channels and topics; unique in the file."""
     period_s: Annotated[float, Meta(ge=0.1, le=600)] = 1.0
+    """Seconds between readings."""
     troubles: tuple[Trouble, ...] = ()
+    """Sensor troubles to play (stuck, lost)."""
 
 
 TemperatureSensor = SimTemperature
@@ -107,77 +155,110 @@ class Limit(Struct, forbid_unknown_fields=True, frozen=True):
     """Two levels of one quantity. A level left out is not watched. delay_s: time delay of both levels."""
 
     alert: Positive | None = None
+    """Alert at or above this level; left out: not watched."""
     danger: Positive | None = None
+    """Danger, and the relay drops, at or above this level; left out: not watched."""
     delay_s: NotNegative = 3.0
+    """How long the level must stand before it counts, s."""
 
 
 class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     """Absolute limits: in force from the first block, whatever the model knows."""
 
     peak_mps2: Limit = Limit(alert=80.0, danger=120.0, delay_s=1.0)
+    """Largest acceleration of a block without its mean, m/s²."""
     rms_mps2: Limit = Limit(alert=15.0, danger=30.0)
+    """RMS acceleration of a block without its mean, m/s²."""
     temperature_degc: Limit = Limit(alert=80.0, danger=95.0)
+    """Temperature, °C."""
     temperature_slope_degc_per_min: Limit = Limit(alert=5.0, danger=10.0, delay_s=30.0)
+    """Rise of temperature, °C/min."""
     score_ratio: Limit = Limit(alert=1.0, delay_s=10.0)
     """Learned score over its threshold. Alert only by default: a score does not trip alone."""
     not_ok: NotOkPolicy = "alert"
+    """What a channel that is NOT OK counts as."""
     not_ok_delay_s: NotNegative = 3.0
+    """How long a channel must be NOT OK before it counts, s."""
 
 
 class SimRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
     """A relay that records its edges in `edges` (one JSON object a line), or only in memory."""
 
     edges: Path | None = None
+    """File that gets a line for each change of the relay; left out: kept in memory."""
 
 
 class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Windows and the learning of normal."""
 
     window_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.28
+    """Length of one window, s."""
     overlap: Fraction = 0.5
+    """Share of a window that the next one repeats."""
     learn_s: Annotated[float, Meta(gt=0)] = 300.0
     """Normal running to gather before the first model, in the machine's own time."""
     settle_s: NotNegative = 5.0
     """After a start or a change of speed the machine counts as transient for this long."""
     seed: Whole = 1
+    """Seed of the learning."""
 
 
 class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     """The way to the plant's broker."""
 
     enabled: bool = True
-    host: str = "localhost"
+    """Whether to talk to a broker at all; events are kept on disk in any case."""
+    host: Annotated[str, Meta(min_length=1)] = "localhost"
+    """Name or address of the broker."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    """TCP port of the broker."""
     username: str = ""
+    """MQTT user; empty: anonymous."""
     password_file: Path | None = None
+    """File with the MQTT password, readable by this user only."""
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
+    """MQTT keep-alive, s."""
     window: Annotated[int, Meta(ge=1, le=1000)] = 20
     """Messages that may wait for their PUBACK at once."""
     backoff_s: Positive = 1.0
+    """First wait after a lost connection, s; doubles with jitter."""
     backoff_max_s: Positive = 60.0
+    """Longest wait between attempts, s."""
     state_period_s: Positive = 60.0
+    """Seconds between state messages without a change."""
     health_period_s: Positive = 300.0
+    """Seconds between health messages."""
 
 
 class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file."""
 
     machine: Site = Site()
+    """Where the appliance is bolted."""
     state_dir: Path = Path("/var/lib/appliance")
     """Durable: event store, bundles, latch, evidence."""
     run_dir: Path = Path("/run/appliance")
     """Volatile: the guard's socket."""
     simulation: Simulation = Simulation()
+    """The simulated machine."""
     vibration: Annotated[tuple[VibrationSensor, ...], Meta(min_length=1)] = field(
         default_factory=lambda: (SimVibration(name="de"),)
     )
-    temperature: tuple[TemperatureSensor, ...] = field(default_factory=lambda: (SimTemperature(name="bearing"),))
+    """Accelerometers, at least one."""
+    temperature: tuple[TemperatureSensor, ...] = field(
+        default_factory=lambda: (SimTemperature(name="bearing"),)
+    )
+    """Thermometers; an empty array for none."""
     relay: SimRelay = SimRelay()
+    """The shutdown output."""
     on_stop: Literal["hold", "trip"] = "trip"
     """What a planned stop does to the relay: de-energise, or leave the line as it is for the next start."""
     limits: Limits = Limits()
+    """Absolute limits."""
     analysis: Analysis = Analysis()
+    """Windows and learning."""
     uplink: Uplink = Uplink()
+    """The plant's broker."""
 
     @property
     def socket_path(self) -> Path:
