@@ -1,0 +1,57 @@
+"""What the machine does: off, transient or running. Only running windows are scored or learnt.
+
+A fault must not be able to hide in `transient`: a level that jumps and then stays is running again once it
+has stayed, and one that never comes to rest is running after `_LONGEST_SETTLE` settling times all the same.
+"""
+
+import math
+
+from appliance.records import MachineState
+
+_HYSTERESIS = 1.25
+_MOVED = math.log(1.5)
+_LONGEST_SETTLE = 6.0
+
+
+class MachineStateGate:
+    """Follows one vibration level (velocity RMS in mm/s, or RMS in m/s² where the rate carries no velocity).
+
+    Args:
+        off_level: below it the machine is off.
+        settle_s: how long the level must stay within a factor 1.5 after a start or a change.
+
+    """
+
+    def __init__(self, off_level: float, settle_s: float) -> None:
+        self._off_level = off_level
+        self._settle_s = settle_s
+        self._state = MachineState.UNKNOWN
+        self._log_level = 0.0
+        self._calm_s = 0.0
+        self._moving_s = 0.0
+
+    def update(self, level: float, hop_s: float) -> MachineState:
+        """The state with one more window of this level, hop_s seconds after the one before."""
+        off_level = self._off_level * (_HYSTERESIS if self._state is MachineState.OFF else 1.0)
+        if level < off_level or level <= 0.0:
+            self._state = MachineState.OFF
+            return self._state
+        log_level = math.log(level)
+        if self._state is MachineState.UNKNOWN:  # switched on in mid-run: nothing says that it is starting
+            self._calm_s, self._log_level = self._settle_s, log_level
+        elif self._state is MachineState.OFF:
+            self._calm_s, self._log_level = 0.0, log_level
+            self._moving_s = 0.0
+        elif abs(log_level - self._log_level) > _MOVED:
+            self._calm_s, self._log_level = 0.0, log_level
+        # Follows slowly: a slow fault must not look like a change of operation.
+        self._log_level += (log_level - self._log_level) * min(1.0, hop_s / max(self._settle_s, hop_s))
+        return self._settle(hop_s)
+
+    def _settle(self, hop_s: float) -> MachineState:
+        calm = self._calm_s >= self._settle_s
+        restless = self._moving_s >= _LONGEST_SETTLE * self._settle_s
+        self._state = MachineState.RUNNING if calm or restless else MachineState.TRANSIENT
+        self._calm_s += hop_s
+        self._moving_s = 0.0 if calm else self._moving_s + hop_s
+        return self._state
