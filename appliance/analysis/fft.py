@@ -1,0 +1,133 @@
+"""Fast Fourier transforms in single precision: scipy's pocketfft without the weight of `import scipy.fft`.
+
+The public import costs 0.19 s and 24 MB of resident memory (measured 2026, x86-64, scipy 1.17); its extension
+module alone costs 1 ms and 0.5 MB. The extension is private to scipy, so it is probed before it is trusted;
+where the probe fails the public package takes its place.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+C64 = NDArray[np.complex64]
+
+
+class Transforms(NamedTuple):
+    """The three transforms along the last axis, and where they came from ("pypocketfft" or "scipy.fft")."""
+
+    rfft: Callable[[F32], C64]
+    irfft: Callable[[C64, int], F32]
+    ifft: Callable[[C64], C64]
+    origin: str
+
+
+def extension_file() -> Path | None:
+    """The pocketfft extension module inside the installed scipy, found without executing scipy, or None."""
+    spec = importlib.util.find_spec("scipy")
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        for suffix in EXTENSION_SUFFIXES:
+            file = Path(folder) / "fft" / "_pocketfft" / f"pypocketfft{suffix}"
+            if file.is_file():
+                return file
+    return None
+
+
+def direct(file: Path) -> Transforms:
+    """Transforms of the extension module in `file`. Raises ImportError if it is not the one we know."""
+    spec = importlib.util.spec_from_file_location("pypocketfft", file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file}: not an extension module this Python can load")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    transforms = _of_extension(module)
+    try:
+        _probe(transforms)
+    except (AttributeError, TypeError, ValueError) as fault:
+        raise ImportError(f"{file}: not the pocketfft this program knows ({fault})") from fault
+    return transforms
+
+
+def public() -> Transforms:
+    """Transforms of the public scipy.fft: the same results, the full import."""
+    import scipy.fft  # noqa: PLC0415 - the import is what the direct way avoids
+
+    return Transforms(
+        rfft=lambda x: scipy.fft.rfft(x, axis=-1),
+        irfft=lambda z, n: scipy.fft.irfft(z, n, axis=-1),
+        ifft=lambda z: scipy.fft.ifft(z, axis=-1),
+        origin="scipy.fft",
+    )
+
+
+def load() -> Transforms:
+    """The direct transforms, else the public ones."""
+    file = extension_file()
+    if file is not None:
+        try:
+            return direct(file)
+        except ImportError:
+            pass  # another scipy: its public interface is the contract
+    return public()
+
+
+def _of_extension(module: ModuleType) -> Transforms:
+    pocket: Any = module
+    # r2c(array, axes, forward, norm, out, threads): norm 0 = none, 2 = 1/n, as scipy calls them.
+    return Transforms(
+        rfft=lambda x: pocket.r2c(x, (x.ndim - 1,), True, 0, None, 1),
+        irfft=lambda z, n: pocket.c2r(z, (z.ndim - 1,), n, False, 2, None, 1),
+        ifft=lambda z: pocket.c2c(z, (z.ndim - 1,), False, 2, None, 1),
+        origin="pypocketfft",
+    )
+
+
+def _probe(transforms: Transforms) -> None:
+    """Raise ValueError unless a short transform and both ways back come out right."""
+    x = np.array([[3, -1, 4, -1, 5], [9, -2, 6, 5, -3]], dtype=np.float32)
+    spectrum = transforms.rfft(x)
+    there = bool(np.allclose(spectrum, np.fft.rfft(x), atol=1e-4)) and spectrum.dtype == np.complex64
+    back = np.allclose(transforms.irfft(spectrum, 5), x, atol=1e-5)
+    inverse = np.allclose(transforms.ifft(spectrum), np.fft.ifft(spectrum), atol=1e-5)
+    if not (there and back and inverse):
+        raise ValueError("a known transform came out wrong")
+
+
+_LOADED = load()
+
+
+def rfft(x: F32) -> C64:
+    """Spectrum of real rows, shape (..., n) -> (..., n // 2 + 1), unscaled."""
+    return _LOADED.rfft(x)
+
+
+def irfft(spectrum: C64, n: int) -> F32:
+    """Inverse of `rfft`, shape (..., n // 2 + 1) -> (..., n), scaled by 1/n."""
+    return _LOADED.irfft(spectrum, n)
+
+
+def ifft(spectrum: C64) -> C64:
+    """Inverse complex transform of rows, shape (..., m) -> (..., m), scaled by 1/m."""
+    return _LOADED.ifft(spectrum)
+
+
+def fast_length(at_least: int) -> int:
+    """Smallest length >= `at_least` whose only prime factors are 2, 3 and 5: it transforms fast."""
+    length = max(1, at_least)
+    while _rough_part(length) != 1:
+        length += 1
+    return length
+
+
+def _rough_part(length: int) -> int:
+    for prime in (2, 3, 5):
+        while length % prime == 0:
+            length //= prime
+    return length
