@@ -1,0 +1,221 @@
+"""Learn normal: from windows of a healthy machine to a quantized model, its normalisers and its threshold."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.analysis import autoencoder, residual, standard
+from appliance.analysis.autoencoder import F32, Progress
+from appliance.analysis.quantize import QuantizedModel, quantize
+from appliance.analysis.standard import Standard
+from appliance.errors import LearningError
+
+if TYPE_CHECKING:
+    from appliance.analysis.catalogue import Feature
+
+FEWEST_WINDOWS = 25
+FOLDS = 5
+INPUT_LIMIT = 6.0
+"""Standardised features beyond this are clipped for the network (never for the score)."""
+LEAST_RESIDUAL = 0.1
+"""The smallest residual spread assumed, in units of the feature's own spread: several int8 steps."""
+SIGMAS = 3.5
+"""Distance of the threshold from the median log score, in robust standard deviations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How the int8 model compares with the float model on the learning windows.
+
+    largest, mean: absolute difference of the score over the threshold; rank: Spearman correlation of scores;
+    agreement: share of windows on the same side of the threshold.
+    """
+
+    largest: float
+    mean: float
+    rank: float
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What was learnt. Arrays are (k,), in the order of `names`."""
+
+    features: tuple["Feature", ...]
+    standard: Standard
+    layers: tuple[autoencoder.Dense, ...]
+    model: QuantizedModel
+    residual_scale: F32
+    threshold: float
+    threshold_rule: str
+    held_out_scores: F32
+    """(n,) score of every window by a network that had not seen it."""
+    windows: tuple[int, ...]
+    """Windows per recording."""
+    receipt: Receipt
+    samples: F32
+    """Some standardised windows, (m, k), that make good test inputs."""
+
+    def reconstruct(self, standardised: F32) -> F32:
+        """The int8 model's output, in float. (n, k) -> (n, k)."""
+        return _int8(self.model, standardised)
+
+    def scores(self, X: F32, *, quantized: bool = True) -> F32:
+        """Scores of windows, (n, k) in physical units -> (n,), by the int8 model or by the float one."""
+        Z = self.standard(X)
+        output = self.reconstruct(Z) if quantized else _float(self.layers, Z)
+        return _score(Z, output, self.residual_scale)
+
+
+def learn(
+    matrices: Sequence[F32],
+    features: Sequence["Feature"],
+    *,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> Baseline:
+    """Learn one baseline from several recordings (operating conditions) of a healthy machine.
+
+    Args:
+        matrices: one per recording, (n_i, k) float32 in physical units, in order of time.
+        features: the k columns.
+        seed: the same seed and windows give the same model, bit for bit.
+        progress: called with the share done; what it raises ends the learning.
+
+    Raises:
+        LearningError: too few windows, values that are not numbers, or data that do not move.
+    """
+    X = _checked(matrices, features)
+    transform = standard.fit(X, features)
+    Z = transform(X)
+    folds = np.concatenate([_blocks(len(matrix)) for matrix in matrices])
+    unseen = np.empty_like(Z)
+    share = 1 / (FOLDS + 1)
+    for fold in range(FOLDS):
+        held = folds == fold
+        _, model = _network(Z[~held], seed + fold, _part(progress, fold * share, share))
+        unseen[held] = _int8(model, Z[held])
+    scale = _spread(Z - unseen)
+    held_out = _score(Z, unseen, scale)
+    threshold, rule = _threshold(held_out)
+    layers, model = _network(Z, seed + FOLDS, _part(progress, FOLDS * share, share))
+    return Baseline(
+        features=tuple(features),
+        standard=transform,
+        layers=layers,
+        model=model,
+        residual_scale=scale,
+        threshold=threshold,
+        threshold_rule=rule,
+        held_out_scores=held_out,
+        windows=tuple(len(matrix) for matrix in matrices),
+        receipt=_receipt(Z, layers, model, scale, threshold),
+        samples=Z[:: max(1, len(Z) // 8)][:8],
+    )
+
+
+def _checked(matrices: Sequence[F32], features: Sequence["Feature"]) -> F32:
+    """All windows, (n, k), or a LearningError that says what is wrong with them."""
+    for index, matrix in enumerate(matrices):
+        if matrix.ndim != 2 or matrix.shape[1] != len(features):
+            raise LearningError(
+                f"recording {index}: features of shape {matrix.shape}, expected (windows, {len(features)}); "
+                "all recordings of one baseline need the same rate, window and axes"
+            )
+        bad = np.argwhere(~np.isfinite(matrix))
+        if len(bad):
+            row, column = (int(v) for v in bad[0])
+            raise LearningError(
+                f"recording {index}: window {row}, {features[column].name} is {matrix[row, column]}, "
+                "expected a number; leave windows that are NOT OK out"
+            )
+    total = sum(len(matrix) for matrix in matrices)
+    if total < FEWEST_WINDOWS:
+        raise LearningError(
+            f"{total} windows of normal running, expected at least {FEWEST_WINDOWS}; record about "
+            f"{FEWEST_WINDOWS / max(total, 1):.1f} times as much, or use shorter windows or more overlap"
+        )
+    X = np.concatenate([np.asarray(matrix, np.float32) for matrix in matrices])
+    if not np.any(np.ptp(X, axis=0) > 0):
+        raise LearningError(
+            f"all {total} windows are the same, expected the small differences of a running machine; "
+            "check that the sensor is alive and the machine runs"
+        )
+    return X
+
+
+def _blocks(n: int) -> NDArray[np.intp]:
+    """Fold of each of n windows of one recording: FOLDS blocks in time, so that neighbours stay together."""
+    return np.arange(n) * FOLDS // max(n, 1)
+
+
+def _part(progress: Progress | None, start: float, share: float) -> Callable[[float], None] | None:
+    if progress is None:
+        return None
+    return lambda done: progress(start + share * done)
+
+
+def _network(
+    Z: F32, seed: int, progress: Progress | None
+) -> tuple[tuple[autoencoder.Dense, ...], QuantizedModel]:
+    """Train on clipped standardised windows and quantize on the same."""
+    clipped = np.clip(Z, -INPUT_LIMIT, INPUT_LIMIT)
+    n, k = Z.shape
+    layers = autoencoder.train(
+        clipped,
+        hidden=autoencoder.hidden_widths(k, n),
+        steps=autoencoder.steps_for(n),
+        seed=seed,
+        progress=progress,
+    )
+    return layers, quantize(layers, clipped)
+
+
+def _int8(model: QuantizedModel, Z: F32) -> F32:
+    return model.output.dequantize(model.run(model.input.quantize(Z)))
+
+
+def _float(layers: Sequence[autoencoder.Dense], Z: F32) -> F32:
+    return autoencoder.forward(layers, np.clip(Z, -INPUT_LIMIT, INPUT_LIMIT))
+
+
+def _score(Z: F32, reconstruction: F32, scale: F32) -> F32:
+    return residual.score(residual.parts(residual.excess(Z, reconstruction, scale)))
+
+
+def _spread(unseen: F32) -> F32:
+    """Spread of each feature's residual on unseen windows, outliers clipped, (n, k) -> (k,)."""
+    spread: F32 = np.sqrt(np.mean(unseen**2, axis=0, dtype=np.float32))
+    return np.maximum(spread, np.float32(LEAST_RESIDUAL))
+
+
+def _threshold(held_out: F32) -> tuple[float, str]:
+    """The larger of the worst held-out score and a robust log-normal bound, and the rule in words."""
+    log = np.log(np.maximum(held_out, 1e-6))
+    low, middle, high = np.percentile(log, (25, 50, 75))
+    sigma = standard.IQR_TO_SIGMA * (high - low)
+    bound = float(np.exp(middle + SIGMAS * sigma))
+    worst = float(held_out.max())
+    rule = (
+        f"larger of the worst of {len(held_out)} held-out scores ({worst:.3f}) and "
+        f"exp(median + {SIGMAS:g} sigma) of their logarithms ({bound:.3f})"
+    )
+    return max(worst, bound), rule
+
+
+def _receipt(
+    Z: F32, layers: Sequence[autoencoder.Dense], model: QuantizedModel, scale: F32, threshold: float
+) -> Receipt:
+    exact = _score(Z, _float(layers, Z), scale)
+    coarse = _score(Z, _int8(model, Z), scale)
+    difference = np.abs(exact - coarse) / threshold
+    ranks = np.argsort(np.argsort(exact)), np.argsort(np.argsort(coarse))
+    return Receipt(
+        largest=float(difference.max()),
+        mean=float(difference.mean()),
+        rank=float(np.corrcoef(*ranks)[0, 1]),
+        agreement=float(np.mean((exact > threshold) == (coarse > threshold))),
+    )

@@ -1,0 +1,34 @@
+"""card.md: what a person should know about a bundle, on one page."""
+
+from appliance.analysis.manifest import Manifest
+
+
+def card(manifest: Manifest) -> str:
+    """The card as Markdown."""
+    sensor, windows, threshold = manifest.sensor, manifest.windows, manifest.threshold
+    model, receipts = manifest.model, manifest.receipts
+    axes, parent = ", ".join(sensor.axis_names), model.parent_sha256
+    total = sum(recording.windows for recording in manifest.recordings)
+    rows = "".join(f"| {recording.name} | {recording.windows} |\n" for recording in manifest.recordings)
+    return f"""# Normal of sensor {sensor.name}
+
+Learnt {manifest.created} by appliance {manifest.appliance} from {total} windows of {windows.window_s:g} s
+(overlap {windows.overlap:.0%}) at {sensor.rate_hz:g} Hz, axes {axes}, acceleration in m/s².
+
+| recording | windows |
+|---|---|
+{rows}
+- Model: dense autoencoder, int8, {model.parameters} parameters, {len(manifest.features.names)} features.
+- Score: mean over the features of the squared, normalised reconstruction error; about 1 is normal.
+- Threshold: {threshold.value:.3f}: {threshold.rule}.
+- Held-out scores: median {threshold.held_out_median:.3f}, 99 % {threshold.held_out_p99:.3f},
+  worst {threshold.held_out_worst:.3f} ({threshold.held_out_windows} windows).
+- int8 against float: score differs by at most {receipts.int8_largest_difference:.3f} of the threshold, same
+  verdict on {receipts.int8_same_verdict:.1%} of the windows, rank {receipts.int8_rank_correlation:.4f}.
+- The quietest window learnt had {windows.lowest_level:.4g} {windows.level_unit} RMS.
+
+Know its limits: it knows the speeds, loads and mounting of these recordings and nothing else. A high score
+says that the machine is unlike them; a fault that was there while learning is normal to it.
+
+Model SHA-256: `{model.sha256}`{f", made from `{parent}`" if parent else ""}
+"""

@@ -1,0 +1,63 @@
+"""Score windows with a bundle: features in, one number and its reasons out."""
+
+import numpy as np
+
+from appliance.analysis import explain, residual
+from appliance.analysis.autoencoder import F32
+from appliance.analysis.bundle import Bundle
+from appliance.analysis.standard import Standard
+from appliance.records import Contribution
+
+
+class Scorer:
+    """Scores windows of one sensor. threshold: score from which a window is abnormal; id: of the model."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Take a bundle that `bundle.load` or `bundle.make` has given."""
+        columns = bundle.manifest.features
+        self.id = bundle.id
+        self.threshold = bundle.threshold
+        self.standard = Standard(
+            np.array(columns.log),
+            np.array(columns.floor, np.float32),
+            np.array(columns.center, np.float32),
+            np.array(columns.scale, np.float32),
+        )
+        self._columns = columns
+        self._residual_scale = np.array(columns.residual_scale, np.float32)
+        self._input, self._output = bundle.network.input, bundle.network.output
+        self._runner = bundle.runner
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: "litert-xnnpack", "tflite-runtime" or "numpy"."""
+        return self._runner.name
+
+    def score(self, features: F32) -> tuple[float, tuple[Contribution, ...]]:
+        """The score of one window (>= 0, about 1 where normal) and its largest contributions.
+
+        features: (k,) float32, in physical units and in the order of the bundle.
+
+        Raises:
+            ValueError: wrong shape, or a value that is not a number.
+            PortError: the runtime failed.
+        """
+        excess = self._excess(features)
+        parts = residual.parts(excess)
+        top = explain.contributions(self._columns, self.standard, features, excess, parts)
+        return float(residual.score(parts)), top
+
+    def scores(self, X: F32) -> F32:
+        """The score of each window, (n, k) -> (n,); the very same arithmetic as `score`."""
+        rows = [residual.score(residual.parts(self._excess(x))) for x in X]
+        return np.array(rows, np.float32)
+
+    def _excess(self, features: F32) -> F32:
+        k = len(self._columns.names)
+        if features.shape != (k,) or not np.all(np.isfinite(features)):
+            raise ValueError(
+                f"features of shape {features.shape}, expected {k} finite numbers; see the manifest"
+            )
+        standardised = self.standard(features)
+        reconstruction = self._output.dequantize(self._runner.invoke(self._input.quantize(standardised)))
+        return residual.excess(standardised, reconstruction, self._residual_scale)
