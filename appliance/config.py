@@ -199,6 +199,8 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Normal running to gather before the first model, in the machine's own time."""
     settle_s: NotNegative = 5.0
     """After a start or a change of speed the machine counts as transient for this long."""
+    off_mms: NotNegative = 0.2
+    """Below this velocity RMS, mm/s, the machine counts as off while nothing is learnt yet."""
     seed: Whole = 1
     """Seed of the learning."""
 

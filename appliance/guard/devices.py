@@ -1,15 +1,18 @@
 """The devices of a configuration, opened: the one place that knows every driver."""
 
 import math
+import os
 
+from appliance.config import Config, RecordedVibration, SimVibration
+from hw.ports import Relay, Temperature, Vibration
 from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.clock import SimClock
 from hw.sim.relay import SimRelay
 from hw.sim.rotor import Machine
 from hw.sim.thermometer import SimThermometer
 
-from appliance.config import Config, RecordedVibration, SimVibration
-from hw.ports import Relay, Temperature, Vibration
+EPOCH_VARIABLE = "APPLIANCE_SIM_EPOCH_NS"
+"""Environment: CLOCK_MONOTONIC at which the simulated machine was switched on; unset = now."""
 
 
 class Devices:
@@ -24,7 +27,9 @@ class Devices:
             faults=simulation.faults,
             duty=simulation.duty,
         )
-        self._clock = SimClock(simulation.speed)
+        # A simulated machine goes on when the guard dies, as a real one does.
+        epoch_ns = os.environ.get(EPOCH_VARIABLE)
+        self._clock = SimClock(simulation.speed, int(epoch_ns) if epoch_ns else None)
         self.vibration = {spec.name: self._vibration(spec) for spec in config.vibration}
         self.temperature: dict[str, Temperature] = {
             spec.name: SimThermometer(self._machine, self._clock, spec.period_s, spec.troubles)

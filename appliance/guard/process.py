@@ -74,7 +74,7 @@ class Guard:
         daemon.start("store", self._keep, stall_s=30.0)
 
     def close(self, *, failed: bool) -> None:
-        """Stop: the relay as `on_stop` says (a fault always drops it), then everything accepted is written."""
+        """Stop: the relay as `on_stop` says (a fault drops it); then all that is accepted is written."""
         if failed or self._config.on_stop == "trip":
             self.protection.stop()
         for sensor in self.devices.vibration.values():

@@ -133,6 +133,7 @@ class Protection:
             return
         change: Transition | None = None
         with self._lock:
+            before = self._scores.get(score.sensor)
             self._scores[score.sensor] = score
             self._score_heard_s[score.sensor] = time.monotonic()
             if score.quality is Quality.LEARNING:
@@ -147,6 +148,8 @@ class Protection:
             latency_us = (time.perf_counter_ns() - got_ns) / 1e3
         self.version += 1
         self._after([change], action, latency_us)
+        if score.model and (before is None or before.model != score.model):
+            self.note(EventKind.AUDIT, "model.changed", f"{score.sensor}: model {score.model} in force")
 
     def watch(self) -> None:
         """Call several times a second: notices sensors and models that have fallen silent."""

@@ -1,0 +1,67 @@
+"""From gathered windows of normal running to a bundle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from appliance.analysis import baseline, bundle
+from appliance.analysis.autoencoder import F32, Progress
+from appliance.analysis.bundle import Bundle
+from appliance.analysis.features import Extractor
+from appliance.errors import LearningError
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Windows of one recording or one stretch of running: feature vectors and vibration levels, in time order."""
+
+    name: str
+    rows: list[F32] = field(default_factory=list)
+    levels: list[float] = field(default_factory=list)
+
+    def add(self, features: F32, level: float) -> None:
+        """One window of normal running."""
+        self.rows.append(features)
+        self.levels.append(level)
+
+
+def level_of(metrics: dict[str, float]) -> float:
+    """The one figure that tells running from off: velocity RMS, mm/s, or RMS, m/s², where there is none."""
+    return metrics.get("vib_vel_mms", metrics.get("vib_rms_mps2", 0.0))
+
+
+def learn(
+    gathered: Sequence[Gathered],
+    extractor: Extractor,
+    *,
+    sensor: str,
+    window_s: float,
+    overlap: float,
+    created_utc_ns: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> Bundle:
+    """One bundle of all operating conditions in `gathered`. Raises LearningError."""
+    kept = [part for part in gathered if part.rows]
+    if not kept:
+        raise LearningError(
+            "no usable window of a running machine, expected minutes of normal running; "
+            "check that the machine runs and that the recording has no gaps"
+        )
+    learnt = baseline.learn(
+        [np.stack(part.rows) for part in kept], extractor.features, seed=seed, progress=progress
+    )
+    return bundle.make(
+        learnt,
+        sensor=sensor,
+        rate_hz=extractor.rate_hz,
+        axis_names=extractor.axis_names,
+        window_s=window_s,
+        n=extractor.n,
+        overlap=overlap,
+        lowest_level=min(min(part.levels) for part in kept),
+        level_unit="mm/s" if any(feature.kind == "velocity" for feature in extractor.features) else "m/s²",
+        recordings=tuple(part.name for part in kept),
+        created_utc_ns=created_utc_ns,
+    )

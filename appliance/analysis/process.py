@@ -1,0 +1,156 @@
+"""The analysis process: the guard's blocks in, scores back, evidence to disk; learns where nothing is learnt."""
+
+import logging
+import select
+import time
+
+from appliance import wire
+from appliance.analysis import bundle as bundles
+from appliance.analysis import commission, slots
+from appliance.analysis.bundle import Bundle
+from appliance.analysis.evidence import EvidenceRing
+from appliance.analysis.stream import SensorStream
+from appliance.clock import WallClock
+from appliance.config import Config
+from appliance.daemon import Daemon, Worker
+from appliance.errors import BundleError, LearningError
+from appliance.records import Capture, Hello, SampleBlock
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.2
+
+
+class Analysis:
+    """Everything the analysis process owns."""
+
+    def __init__(self, config: Config, daemon: Daemon) -> None:
+        self._config = config
+        self._daemon = daemon
+        self._nominal_hz = {spec.name: spec.rate_hz for spec in config.vibration}
+        self._streams: dict[str, SensorStream] = {}
+        self._learning: set[str] = set()
+        self._learnt: dict[str, Bundle] = {}
+        live = config.simulation.speed == 1.0
+        self._evidence = EvidenceRing(config.state_dir / "evidence", WallClock(live=live))
+        self.connected = False
+
+    def serve(self, worker: Worker) -> None:
+        """Follow the guard; connect again whenever it comes back."""
+        while not worker.stop.is_set():
+            worker.beat()
+            try:
+                link = wire.connect(self._config.socket_path, Hello("analysis"))
+            except OSError:
+                worker.stop.wait(_RETRY_S)
+                continue
+            self.connected = True
+            try:
+                self._follow(worker, link)
+            except wire.Closed as fault:
+                log.warning("guard gone: %s; connecting again", fault)
+            finally:
+                link.close()
+
+    def _follow(self, worker: Worker, link: wire.Link) -> None:
+        self._streams.clear()  # a new guard numbers its blocks anew
+        while not worker.stop.is_set():
+            worker.beat()
+            select.select([link], [], [], 0.2)
+            while (message := link.receive()) is not None:
+                worker.beat()
+                if isinstance(message, SampleBlock):
+                    self._block(link, message)
+                elif isinstance(message, Capture):
+                    self._evidence.order(message)
+            self._write_evidence()
+
+    def _block(self, link: wire.Link, block: SampleBlock) -> None:
+        self._evidence.push(block)
+        stream = self._streams.get(block.sensor) or self._open(block)
+        if block.sensor in self._learnt:
+            bundle = self._learnt.pop(block.sensor)
+            stream.adopt(bundle)
+            log.info("%s: model %s in force", block.sensor, bundle.id)
+        for score in stream.push(block):
+            link.send(score)
+        if not stream.model and stream.progress >= 1.0 and block.sensor not in self._learning:
+            self._learning.add(block.sensor)
+            self._daemon.start(
+                f"learn-{block.sensor}", lambda worker: self._learn(worker, stream), stall_s=120.0
+            )
+
+    def _open(self, block: SampleBlock) -> SensorStream:
+        """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""
+        rate_hz = self._nominal_hz.get(block.sensor) or block.rate_hz
+        settings = self._config.analysis
+        bundle = self._active(block.sensor)
+        try:
+            stream = SensorStream(block.sensor, rate_hz, block.axes, settings, bundle)
+        except BundleError as fault:
+            log.warning("%s: %s; learning anew", block.sensor, fault)
+            stream = SensorStream(block.sensor, rate_hz, block.axes, settings)
+        self._streams[block.sensor] = stream
+        return stream
+
+    def _active(self, sensor: str) -> Bundle | None:
+        folder = self._config.bundle_dir(sensor)
+        try:
+            return slots.active(folder)
+        except BundleError as fault:
+            log.warning("%s: active bundle refused: %s", sensor, fault)
+        if not (folder / slots.PREVIOUS).exists():
+            return None
+        try:
+            bundle = bundles.load(folder / slots.PREVIOUS)
+        except BundleError as fault:
+            log.warning("%s: previous bundle refused too: %s", sensor, fault)
+            return None
+        log.warning("%s: going on with the previous bundle %s", sensor, bundle.id)
+        return bundle
+
+    def _learn(self, worker: Worker, stream: SensorStream) -> None:
+        """Train in the background; blocks go on being windowed meanwhile."""
+
+        def progress(_: float) -> None:
+            worker.beat()
+            if worker.stop.is_set():
+                raise LearningError("interrupted by a stop; gathering starts anew at the next start")
+
+        started_s = time.monotonic()
+        try:
+            bundle = commission.learn(
+                [stream.gathered],
+                stream.extractor,
+                sensor=stream.sensor,
+                window_s=stream.window_s,
+                overlap=stream.overlap,
+                created_utc_ns=time.time_ns(),
+                seed=self._config.analysis.seed,
+                progress=progress,
+            )
+            folder = self._config.bundle_dir(stream.sensor)
+            slots.save(bundle, folder / bundle.id)
+            self._learnt[stream.sensor] = slots.install(folder / bundle.id, folder)
+        except (LearningError, BundleError) as fault:
+            log.warning("%s: not learnt: %s", stream.sensor, fault)
+            stream.gathered.rows.clear()
+            stream.gathered.levels.clear()
+        else:
+            log.info("%s: learnt %s in %.1f s", stream.sensor, bundle.id, time.monotonic() - started_s)
+        self._learning.discard(stream.sensor)
+
+    def _write_evidence(self) -> None:
+        try:
+            for path in self._evidence.due():
+                log.info("evidence %s", path)
+        except OSError as fault:
+            log.warning("evidence not written: %s; free the disk", fault)
+
+
+def run(config: Config) -> int:
+    """Analyse until a signal. Returns the exit status."""
+    daemon = Daemon("analysis")
+    analysis = Analysis(config, daemon)
+    daemon.start("stream", analysis.serve, stall_s=10.0)
+    return daemon.run(ready=lambda: analysis.connected)

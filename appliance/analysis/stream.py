@@ -1,0 +1,117 @@
+"""One vibration sensor's analysis, block by block: windows, features, machine state, then learn or score.
+
+Pure but for its own memory: the process feeds it from the guard's socket, `appliance replay` and
+`appliance score` from a recording.
+"""
+
+import time
+
+from appliance.analysis import bundle as bundles
+from appliance.analysis.bundle import Bundle
+from appliance.analysis.commission import Gathered, level_of
+from appliance.analysis.features import Extractor
+from appliance.analysis.machine_state import MachineStateGate
+from appliance.analysis.scorer import Scorer
+from appliance.analysis.window import Window, Windower
+from appliance.config import Analysis
+from appliance.records import MachineState, Quality, SampleBlock, Score
+
+AXIS_NAMES = ("x", "y", "z")
+OFF_SHARE = 0.3
+"""Below this share of the quietest vibration learnt the machine counts as off."""
+_SPARSE_LEVEL_MPS2 = 0.05
+_LEAST_WINDOWS = 40
+
+
+class SensorStream:
+    """Blocks in, scores out. Until a bundle is adopted it gathers windows of running for learning."""
+
+    def __init__(
+        self, sensor: str, rate_hz: float, axes: int, settings: Analysis, bundle: Bundle | None = None
+    ) -> None:
+        """rate_hz: nominal.
+
+        Raises:
+            ValueError: a window too short for any feature.
+            BundleError: the bundle was made for something else.
+        """
+        self.sensor = sensor
+        self.axes = axes
+        self._settings = settings
+        if bundle is not None:
+            made = bundle.manifest.windows
+            rate_hz, window_s, overlap = bundle.manifest.sensor.rate_hz, made.window_s, made.overlap
+        else:
+            window_s, overlap = settings.window_s, settings.overlap
+        self.window_s, self.overlap = window_s, overlap
+        self._windower = Windower(sensor, window_s, overlap, rate_hz)
+        self.hop_s = self._windower.hop / rate_hz
+        self.extractor = Extractor(rate_hz, self._windower.n, AXIS_NAMES[:axes])
+        self._scorer: Scorer | None = None
+        self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
+        self._state = MachineState.UNKNOWN
+        self.gathered = Gathered(sensor)
+        if bundle is not None:
+            self.adopt(bundle)
+
+    def adopt(self, bundle: Bundle) -> None:
+        """Score with this bundle from the next window on. Raises BundleError if it does not fit."""
+        extractor = self.extractor
+        bundles.require(bundle, names=extractor.names, rate_hz=extractor.rate_hz, n=extractor.n)
+        self._scorer = Scorer(bundle)
+        lowest = bundle.manifest.windows.lowest_level
+        self._gate = MachineStateGate(OFF_SHARE * lowest, self._settings.settle_s)
+
+    @property
+    def model(self) -> str:
+        """Id of the bundle in force; empty while learning."""
+        return self._scorer.id if self._scorer else ""
+
+    @property
+    def progress(self) -> float:
+        """Share of the learning time gathered, 0–1."""
+        wanted = max(_LEAST_WINDOWS, self._settings.learn_s / self.hop_s)
+        return min(1.0, len(self.gathered.rows) / wanted)
+
+    def push(self, block: SampleBlock) -> list[Score]:
+        """Take a block; one score per window that it completed. Raises ValueError on a foreign block."""
+        return [self._judge(window) for window in self._windower.push(block)]
+
+    def _judge(self, window: Window) -> Score:
+        started_s = time.perf_counter()
+        if not window.ok or window.accel.shape[1] != self.extractor.n:
+            return self._score(window, Quality.NOT_OK)
+        analysed = self.extractor.analyse(window.accel, window.rate_hz)
+        metrics = self.extractor.metrics(analysed)
+        level = level_of(metrics)
+        self._state = self._gate.update(level, self.hop_s)
+        if self._scorer is None:
+            if self._state is MachineState.RUNNING and self.progress < 1.0:
+                self.gathered.add(analysed.features, level)
+            return self._score(window, Quality.LEARNING, metrics=metrics, progress=self.progress)
+        value, top = self._scorer.score(analysed.features)
+        compute_ms = (time.perf_counter() - started_s) * 1e3
+        return self._score(
+            window,
+            Quality.OK,
+            value=value,
+            threshold=self._scorer.threshold,
+            top=top,
+            metrics=metrics,
+            compute_ms=compute_ms,
+        )
+
+    def _score(self, window: Window, quality: Quality, **figures: object) -> Score:
+        return Score(
+            sensor=self.sensor,
+            t0_mono_ns=window.t0_mono_ns,
+            t1_mono_ns=window.t1_mono_ns,
+            quality=quality,
+            state=self._state,
+            model=self.model,
+            **figures,  # type: ignore[arg-type]
+        )
+
+    def _unlearnt_off_level(self) -> float:
+        velocity = any(feature.kind == "velocity" for feature in self.extractor.features)
+        return self._settings.off_mms if velocity else _SPARSE_LEVEL_MPS2

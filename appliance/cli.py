@@ -1,0 +1,196 @@
+"""The one entry point. Each command is imported only when it is asked for: cold start is an import question."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one window needs one core; threads cost 8 MB each
+
+from appliance import __version__
+from appliance.errors import ApplianceError
+
+Command = Callable[[argparse.Namespace], int]
+
+_DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status (78: the configuration holds faults)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+    except ApplianceError as fault:
+        print(fault, file=sys.stderr)
+        return fault.exit_status
+    except KeyboardInterrupt:
+        print("interrupted; nothing was changed", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has gone; be quiet at exit
+        return 0
+    return status
+
+
+def _guard(arguments: argparse.Namespace) -> int:
+    from appliance import check, log
+    from appliance.guard import process
+
+    log.start("guard")
+    return process.run(check.load(arguments.config))
+
+
+def _analysis(arguments: argparse.Namespace) -> int:
+    from appliance import check, log
+    from appliance.analysis import process
+
+    log.start("analysis")
+    return process.run(check.load(arguments.config))
+
+
+def _uplink(arguments: argparse.Namespace) -> int:
+    from appliance import check, log
+    from appliance.daemon import Daemon
+    from appliance.uplink import process
+
+    log.start("uplink")
+    config = check.load(arguments.config)
+    daemon = Daemon("uplink")
+    daemon.start("uplink", lambda worker: process.run(config, worker.stop, worker.beat), stall_s=30.0)
+    return daemon.run()
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from appliance import check, log
+    from appliance.desk.supervise import supervise
+
+    log.start("run")
+    check.load(arguments.config)
+    return supervise(arguments.config)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from appliance import check
+
+    print(check.describe(check.load(arguments.config)))
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from appliance.desk import status
+
+    return status.show(arguments.config, as_json=arguments.json)
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    from appliance.desk import status
+
+    return status.reset(arguments.config, arguments.who, arguments.why)
+
+
+def _learn(arguments: argparse.Namespace) -> int:
+    from appliance.desk import learn
+
+    return learn.run(arguments)
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from appliance.desk import score
+
+    return score.run(arguments)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from appliance.desk import replay
+
+    return replay.run(arguments)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from appliance.desk import bench
+
+    return bench.run(as_json=arguments.json)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from appliance.desk import demo
+
+    return demo.run(arguments.folder, arguments.picture)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="appliance",
+        description="Predictive-maintenance appliance. A machine-protection aid, not a safety function.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    demo = add("demo", _demo, "the product in two minutes: a simulated machine wears, trips and is reported")
+    demo.add_argument(
+        "--folder", type=Path, help="where to run (default: a new folder under the system's own)"
+    )
+    demo.add_argument("--picture", type=Path, default=Path("demo.png"), help="default: demo.png")
+    for name, command, text in (
+        ("run", _run, "all processes in the foreground, restarted when they die"),
+        ("guard", _guard, "the guard process alone: sensors, limits, relay"),
+        ("analysis", _analysis, "the analysis process alone: features, model, score"),
+        ("uplink", _uplink, "the uplink process alone: event store to MQTT"),
+        ("check", _check, "list every fault of a configuration; exit status 78 if there are any"),
+    ):
+        _config_argument(add(name, command, text))
+    status = add("status", _status, "what the running guard sees now")
+    _config_argument(status)
+    status.add_argument("--json", action="store_true")
+    reset = add("reset", _reset, "clear a latched trip; refused while the Danger stands")
+    _config_argument(reset)
+    reset.add_argument("--who", required=True)
+    reset.add_argument("--why", required=True)
+    _recording_commands(add)
+    bench = add("bench", _bench, "features, inference and event store timed on this device")
+    bench.add_argument("--json", action="store_true")
+    return parser
+
+
+def _recording_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    learn = add("learn", _learn, "minutes of normal running into a bundle")
+    learn.add_argument(
+        "source", nargs="+", type=Path, help="recording (.csv .wav .npz), or a .toml to sample live"
+    )
+    learn.add_argument("--out", required=True, type=Path, help="folder of the bundle to write")
+    learn.add_argument("--seed", type=int, default=1)
+    score = add("score", _score, "score recordings with a bundle")
+    score.add_argument("bundle", type=Path)
+    score.add_argument("recording", nargs="+", type=Path)
+    score.add_argument("--jsonl", type=Path, help="one JSON line per window")
+    replay = add(
+        "replay", _replay, "a recording through the very guard and analysis code, faster than real time"
+    )
+    replay.add_argument("recording", type=Path)
+    replay.add_argument("--bundle", type=Path)
+    replay.add_argument("--config", type=Path, help="limits to replay against (default: the defaults)")
+    for sub in (learn, score, replay):
+        sub.add_argument(
+            "--rate", type=float, metavar="HZ", help="samples per second, where the file does not say"
+        )
+        sub.add_argument("--units", choices=("g", "m/s2"), help="default: g, where the file does not say")
+        sub.add_argument("--axes", type=int, metavar="N", help="signal columns, where the file does not say")
+    for sub in (learn, score):
+        sub.add_argument(
+            "--window-s", type=float, metavar="S", help="default: 1.28 (learn), the bundle's (score)"
+        )
+        sub.add_argument(
+            "--overlap", type=float, metavar="F", help="default: 0.5 (learn), the bundle's (score)"
+        )
+
+
+def _config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "config", nargs="?", type=Path, default=_DEFAULT_CONFIG, help=f"default: {_DEFAULT_CONFIG}"
+    )

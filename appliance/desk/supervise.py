@@ -1,0 +1,117 @@
+"""`appliance run`: the three processes in the foreground, as systemd would run them on the device."""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.errors import EX_CONFIG
+
+log = logging.getLogger(__name__)
+
+PROCESSES = ("guard", "analysis", "uplink")
+_STOP_S = 4.0
+_RETRY_S = 0.3
+_RETRY_MAX_S = 5.0
+_STEADY_S = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process: restarted when it dies, ever more slowly while it keeps dying."""
+
+    name: str
+    config: Path
+    process: subprocess.Popen[bytes] | None = None
+    retry_s: float = _RETRY_S
+    started_s: float = 0.0
+    due_s: float = 0.0
+    restarts: int = -1
+    ends: list[int] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start it, so that it ends with us."""
+        command = [sys.executable, "-m", "appliance", self.name, str(self.config)]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509
+        self.started_s = time.monotonic()
+        self.restarts += 1
+
+    def poll(self) -> int | None:
+        """Its exit status, if it has just ended; a restart is then due after the retry time."""
+        if self.process is None or (status := self.process.poll()) is None:
+            return None
+        self.process = None
+        self.ends.append(status)
+        now_s = time.monotonic()
+        steady = now_s - self.started_s > _STEADY_S
+        self.retry_s = _RETRY_S if steady else min(2 * self.retry_s, _RETRY_MAX_S)
+        self.due_s = now_s + self.retry_s
+        return status
+
+
+class Supervisor:
+    """Starts, restarts and stops the processes of one configuration."""
+
+    def __init__(self, config: Path) -> None:
+        self.children = {name: Child(name, config) for name in PROCESSES}
+
+    def start(self) -> None:
+        """Start all of them, around one simulated machine."""
+        os.environ.setdefault("APPLIANCE_SIM_EPOCH_NS", str(time.monotonic_ns()))
+        for child in self.children.values():
+            child.start()
+
+    def turn(self) -> int | None:
+        """Restart what died. Returns an exit status when the whole run is over, else None."""
+        for child in self.children.values():
+            status = child.poll()
+            if status == EX_CONFIG:
+                return EX_CONFIG
+            if status == 0 and child.name == "guard":
+                return 0
+            if status is not None:
+                log.warning("%s ended with %d; restarting in %.1f s", child.name, status, child.retry_s)
+            if child.process is None and time.monotonic() >= child.due_s:
+                child.start()
+        return None
+
+    def stop(self) -> None:
+        """End all of them within 5 s."""
+        alive = [child.process for child in self.children.values() if child.process]
+        for process in alive:
+            process.terminate()
+        deadline_s = time.monotonic() + _STOP_S
+        for process in alive:
+            try:
+                process.wait(max(0.05, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("process %d did not stop in %.0f s; killed", process.pid, _STOP_S)
+                process.kill()
+                process.wait()
+
+
+def supervise(config: Path) -> int:
+    """Run until a signal, a configuration fault, or the end of a recording. Returns the exit status."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    supervisor = Supervisor(config)
+    supervisor.start()
+    status = None
+    try:
+        while status is None and not stop.wait(0.1):
+            status = supervisor.turn()
+    finally:
+        supervisor.stop()
+    return status or 0
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
