@@ -99,10 +99,15 @@ def _read(path: Path) -> str:
 
 
 def _syntax(path: Path, text: str, fault: str) -> str:
-    place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", fault)
-    line = (place and place.group(1)) or (1 if place is None else text.rstrip("\n").count("\n") + 1)
-    found = fault if place is None else fault[: place.start()]
-    return f"{path}:{line}: {found}; expected TOML; correct this line or the one before it"
+    place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", fault)
+    if place is None:
+        return f"{path}:1: {fault}; expected TOML; correct the value"
+    found = fault[: place.start()]
+    if place[1] is None:
+        line = text.rstrip("\n").count("\n") + 1
+        return f"{path}:{line}: {found}; expected TOML to the end; close what is left open above"
+    is_past_line_end = found.startswith("Illegal character '\\n'") and place[2] == "1"  # an open "string
+    return f"{path}:{int(place[1]) - is_past_line_end}: {found}; expected TOML; correct this line or the last"
 
 
 def _first_causes(faults: Iterable[Fault], replaced: set[Keys]) -> list[Fault]:
