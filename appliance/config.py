@@ -227,7 +227,7 @@ class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     backoff_max_s: Positive = 60.0
     """Longest wait between attempts, s."""
     settle_s: NotNegative = 10.0
-    """Seconds the broker must live on after its PUBACK before an event counts as delivered; above its autosave."""
+    """Seconds the broker must outlive its PUBACK before an event counts as delivered; above its autosave."""
     state_period_s: Positive = 60.0
     """Seconds between state messages without a change."""
     health_period_s: Positive = 300.0
