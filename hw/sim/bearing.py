@@ -41,7 +41,10 @@ def ring_table(frequency_hz: float, rate_hz: float) -> F32:
     pull = 2.0 * np.pi * frequency_hz
     length = max(2, int(np.log(1e3) / (DAMPING * pull) * rate_hz) + 1)
     t_s = (np.arange(length) + np.arange(SUB_SAMPLES)[:, None] / SUB_SAMPLES) / rate_hz
-    ring = np.exp(-DAMPING * pull * t_s) * np.sin(pull * np.sqrt(1.0 - DAMPING**2) * t_s)
+    decay = np.exp(-DAMPING * pull * t_s)
+    ring = -decay * np.cos(pull * np.sqrt(1.0 - DAMPING**2) * t_s)
+    # The machine stays where it is: the ringing adds up to nothing, or gravity would seem to turn.
+    ring -= decay * (ring.sum(axis=1) / decay.sum(axis=1))[:, None]
     seen: F32 = (ring * bandwidth_gain(frequency_hz, rate_hz)).astype(np.float32)
     return seen
 

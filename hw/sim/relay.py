@@ -78,7 +78,7 @@ def observed_level(path: Path) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    """True while the process exists and is no zombie: the killed let go of their relay before being reaped."""
+    """True while it exists and is no zombie: the killed let go of their relay before being reaped."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
