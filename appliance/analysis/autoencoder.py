@@ -1,4 +1,4 @@
-"""A dense autoencoder trained in pure numpy: Adam, denoising, cosine learning rate, early stop."""
+"""A dense autoencoder in pure numpy: it starts as principal components and is then trained with Adam."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,19 @@ F32 = NDArray[np.float32]
 Progress = Callable[[float], None]
 """Called now and then with the share done, 0–1. What it raises ends the training: that is how to cancel."""
 
+WIDEST_BOTTLENECK = 15
+WIDEST_HIDDEN = 45
+EXPLAINED = 0.8
+"""Share of the variance that the bottleneck must carry. More lets faults pass through unseen: on a fan at nine
+speeds 0.8 gave AUC 0.983, 0.9 gave 0.968, 0.6 gave 0.967; on bearings and imbalance all were alike."""
 BATCH = 32
 LEARNING_RATE = 2e-3
-NOISE = 0.1
+NOISE = 0.3
 """Standard deviation of the noise added to the standardised input; the target stays clean (denoising)."""
-WEIGHT_DECAY = 1e-4
-CHECKS = 25
-"""How often in one training the held-out loss is looked at."""
-PATIENCE = 6
-"""Checks without a better held-out loss after which training ends."""
+START = 0.3
+"""Initial weights of the units that no principal component uses, as a share of He initialisation."""
+REPORTS = 25
+"""How often one training calls `progress`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +35,6 @@ class Dense:
     relu: bool
 
 
-def hidden_widths(k: int, n: int) -> tuple[int, int, int]:
-    """Hidden widths for k features and n windows: 45-15-45, narrower where the data cannot carry that much.
-
-    The bottleneck is at most a quarter of the features and a third of the windows, and at least 1.
-    """
-    bottleneck = max(1, min(15, k // 4, n // 3))
-    outer = max(bottleneck, min(45, round(0.75 * k)))
-    return outer, bottleneck, outer
-
-
-def steps_for(n: int) -> int:
-    """Optimiser steps worth spending on n windows: 40 passes over the data, 400 to 4000 steps."""
-    return int(np.clip(40 * n // BATCH, 400, 4000))
-
-
 def forward(layers: Sequence[Dense], X: F32) -> F32:
     """The network's output. X: (n, k) -> (n, k)."""
     for layer in layers:
@@ -55,81 +44,96 @@ def forward(layers: Sequence[Dense], X: F32) -> F32:
     return X
 
 
-def train(
-    X: F32,
-    held_out: F32 | None = None,
-    *,
-    hidden: Sequence[int],
-    steps: int,
-    seed: int,
-    progress: Progress | None = None,
-) -> tuple[Dense, ...]:
-    """Train k-hidden-k on standardised features; the same arguments give the same weights, bit for bit.
+def steps_for(n: int) -> int:
+    """Optimiser steps worth spending on n windows: 40 passes over the data, 400 to 4000 steps."""
+    return int(np.clip(40 * n // BATCH, 400, 4000))
+
+
+def train(X: F32, *, steps: int, seed: int, progress: Progress | None = None) -> tuple[Dense, ...]:
+    """Train k-h-b-h-k on standardised features; the same arguments give the same weights, bit for bit.
+
+    The bottleneck b (linear) is as wide as the principal components that explain EXPLAINED of the variance,
+    at most 15; the hidden layers h (ReLU) are 45 wide where k allows. The network starts as the projection on
+    those components, each carried by a pair of ReLU units, so that a few dozen windows suffice. Training is
+    denoising, with a cosine learning rate that ends it; a held-out stop was no better and costs windows.
 
     Args:
-        X: (n, k) float32, n >= 1, finite, roughly unit scale.
-        held_out: (m, k) windows that decide when to stop and which weights to keep; None runs all steps.
-        hidden: widths between input and output.
-        steps: upper bound of optimiser steps; fixes the learning-rate schedule.
-        seed: of initial weights, order and noise.
+        X: (n, k) float32, n >= 2, finite, roughly unit scale.
+        steps: optimiser steps; fixes the learning-rate schedule.
+        seed: of spare initial weights, order and noise.
         progress: see `Progress`.
 
-    Source: Kingma & Ba 2015 (Adam, decoupled weight decay), Vincent et al. 2008 (denoising).
+    Source: Kingma & Ba 2015 (Adam), Vincent et al. 2008 (denoising), Baldi & Hornik 1989 (components).
+
     """
     rng = np.random.default_rng(seed)
-    network = _Network((X.shape[1], *hidden, X.shape[1]), rng)
-    check = max(1, steps // CHECKS)
-    best_loss, best, stale = np.inf, network.parameters, 0
+    mean, components = _components(X)
+    bottleneck = len(components)
+    hidden = max(2 * bottleneck, min(WIDEST_HIDDEN, round(0.75 * X.shape[1])))
+    network = _Network((X.shape[1], hidden, bottleneck, hidden, X.shape[1]), (True, False, True, False))
+    _start(network.layers, mean, components, rng)
+    report = max(1, steps // REPORTS)
     order = np.zeros(0, np.intp)
     for step in range(steps):
         if len(order) < BATCH:
             order = np.concatenate([order, rng.permutation(len(X))])
         batch, order = X[order[:BATCH]], order[BATCH:]
-        noise = rng.standard_normal(batch.shape, dtype=np.float32)
-        network.descend(batch + np.float32(NOISE) * noise, batch, 0.5 * (1 + np.cos(np.pi * step / steps)))
-        if (step + 1) % check:
-            continue
-        if progress is not None:
+        noisy = batch + np.float32(NOISE) * rng.standard_normal(batch.shape, dtype=np.float32)
+        network.descend(noisy, batch, 0.5 * (1 + np.cos(np.pi * step / steps)))
+        if progress is not None and (step + 1) % report == 0:
             progress((step + 1) / steps)
-        if held_out is not None:
-            loss = float(np.mean((forward(network.layers, held_out) - held_out) ** 2))
-            if loss < best_loss * 0.999:
-                best_loss, best, stale = loss, network.parameters.copy(), 0
-            else:
-                stale += 1
-            if stale >= PATIENCE:
-                break
-    if held_out is not None and np.isfinite(best_loss):
-        network.parameters[:] = best
     return tuple(Dense(layer.weight.copy(), layer.bias.copy(), layer.relu) for layer in network.layers)
+
+
+def _components(X: F32) -> tuple[F32, F32]:
+    """Mean (k,) and the principal components (b, k) that the bottleneck carries."""
+    mean = X.mean(axis=0)
+    # Eigenvectors of the smaller Gram matrix: an SVD of 3600 × 174 costs 20 times as much.
+    centred = (X - mean).astype(np.float64)
+    n, k = X.shape
+    variance, vectors = np.linalg.eigh(centred.T @ centred if k <= n else centred @ centred.T)
+    variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1]
+    share = np.cumsum(variance) / max(float(variance.sum()), 1e-12)
+    enough = int(np.searchsorted(share, EXPLAINED)) + 1
+    count = max(1, min(enough, WIDEST_BOTTLENECK, k // 4, n // 3))
+    components = vectors[:, :count].T if k <= n else vectors[:, :count].T @ centred
+    norm = np.linalg.norm(components, axis=1, keepdims=True)
+    return mean, (components / np.maximum(norm, 1e-12)).astype(np.float32)
+
+
+def _start(layers: Sequence[Dense], mean: F32, components: F32, rng: np.random.Generator) -> None:
+    """Set weights so that the network projects on the components: x = relu(x) - relu(-x) for each of them."""
+    b = len(components)
+    encode, narrow, widen, decode = layers
+    for layer in (encode, widen):
+        spare = rng.standard_normal(layer.weight.shape, dtype=np.float32)
+        layer.weight[:] = spare * np.float32(START * np.sqrt(2 / layer.weight.shape[1]))
+    for layer in (encode, widen):
+        eye = components if layer is encode else np.eye(b, dtype=np.float32)
+        layer.weight[:b], layer.weight[b : 2 * b] = eye, -eye
+    encode.bias[:b], encode.bias[b : 2 * b] = -components @ mean, components @ mean
+    narrow.weight[:, :b], narrow.weight[:, b : 2 * b] = np.eye(b), -np.eye(b)
+    decode.weight[:, :b], decode.weight[:, b : 2 * b] = components.T, -components.T
+    decode.bias[:] = mean
 
 
 class _Network:
     """All weights in one flat vector, so that Adam is a few array operations; layers are views of it."""
 
-    def __init__(self, widths: Sequence[int], rng: np.random.Generator) -> None:
+    def __init__(self, widths: Sequence[int], relu: Sequence[bool]) -> None:
         sizes = list(pairwise(widths))
         count = sum(o * i + o for i, o in sizes)
-        self.parameters = np.zeros(count, np.float32)
-        self._gradient = np.zeros(count, np.float32)
-        self._decay = np.zeros(count, np.float32)
-        self._m, self._v = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        self._parameters, self._gradient = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        self._mean, self._square = np.zeros(count, np.float32), np.zeros(count, np.float32)
         self._t = 0
         self.layers: list[Dense] = []
         self._slopes: list[tuple[F32, F32]] = []
         at = 0
-        for index, (i, o) in enumerate(sizes):
-            last = index == len(sizes) - 1
-            weight = self.parameters[at : at + o * i].reshape(o, i)
-            weight[:] = rng.standard_normal((o, i), dtype=np.float32) * np.float32(
-                np.sqrt((1 if last else 2) / i)
-            )
-            self._decay[at : at + o * i] = WEIGHT_DECAY
-            slope = self._gradient[at : at + o * i].reshape(o, i)
-            at += o * i
-            self.layers.append(Dense(weight, self.parameters[at : at + o], not last))
-            self._slopes.append((slope, self._gradient[at : at + o]))
-            at += o
+        for (i, o), active in zip(sizes, relu, strict=True):
+            weight, bias = slice(at, at + o * i), slice(at + o * i, at + o * i + o)
+            self.layers.append(Dense(self._parameters[weight].reshape(o, i), self._parameters[bias], active))
+            self._slopes.append((self._gradient[weight].reshape(o, i), self._gradient[bias]))
+            at += o * i + o
 
     def descend(self, x: F32, target: F32, share: float) -> None:
         """One Adam step on the mean squared error at `share` of the learning rate."""
@@ -142,18 +146,20 @@ class _Network:
             seen.append(x)
         delta = (seen[-1] - target) * np.float32(2 / target.size)
         for index in range(len(self.layers) - 1, -1, -1):
-            slope_weight, slope_bias = self._slopes[index]
-            np.matmul(delta.T, seen[index], out=slope_weight)
-            np.sum(delta, axis=0, out=slope_bias)
+            layer, (weight, bias) = self.layers[index], self._slopes[index]
+            if layer.relu:
+                delta *= seen[index + 1] > 0
+            np.matmul(delta.T, seen[index], out=weight)
+            np.sum(delta, axis=0, out=bias)
             if index:
-                delta = (delta @ self.layers[index].weight) * (seen[index] > 0)
+                delta = delta @ layer.weight
         self._adam(np.float32(LEARNING_RATE * share))
 
     def _adam(self, rate: np.float32) -> None:
         self._t += 1
         gradient = self._gradient
-        self._m += np.float32(0.1) * (gradient - self._m)
-        self._v += np.float32(0.001) * (gradient * gradient - self._v)
-        mean = self._m / np.float32(1 - 0.9**self._t)
-        spread = np.sqrt(self._v / np.float32(1 - 0.999**self._t)) + np.float32(1e-8)
-        self.parameters -= rate * (mean / spread + self._decay * self.parameters)
+        self._mean += np.float32(0.1) * (gradient - self._mean)
+        self._square += np.float32(0.001) * (gradient * gradient - self._square)
+        mean = self._mean / np.float32(1 - 0.9**self._t)
+        spread = np.sqrt(self._square / np.float32(1 - 0.999**self._t)) + np.float32(1e-8)
+        self._parameters -= rate * mean / spread
