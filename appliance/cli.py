@@ -1,4 +1,4 @@
-"""The one entry point. Each command is imported only when it is asked for: cold start is an import question."""
+"""The one entry point. A command is imported only when asked for: cold start is an import question."""
 
 import argparse
 import os

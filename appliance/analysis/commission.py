@@ -14,7 +14,7 @@ from appliance.errors import LearningError
 
 @dataclass(slots=True)
 class Gathered:
-    """Windows of one recording or one stretch of running: feature vectors and vibration levels, in time order."""
+    """Windows of one recording or stretch of running, in time order: feature vectors and vibration levels."""
 
     name: str
     rows: list[F32] = field(default_factory=list)

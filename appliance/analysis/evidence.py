@@ -3,9 +3,13 @@
 from collections import deque
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from appliance.clock import WallClock
 from appliance.records import Capture, SampleBlock
 from hw import evidence as files
+from hw.waveform import Gap
 
 PRE_S = 10.0
 POST_S = 2.0
@@ -35,24 +39,43 @@ class EvidenceRing:
         self._waiting.append(capture)
 
     def due(self) -> list[Path]:
-        """Write the captures whose time has come; returns the files. Raises OSError."""
-        newest_ns = max((blocks[-1].t1_mono_ns for blocks in self._blocks.values() if blocks), default=0)
-        ready = [
-            capture for capture in self._waiting if newest_ns >= capture.at_mono_ns + round(POST_S * 1e9)
-        ]
-        self._waiting = [capture for capture in self._waiting if capture not in ready]
-        return [path for capture in ready for path in self._write(capture)]
+        """Write the captures whose time has come, one file each with every sensor. Raises OSError."""
+        newest_ns = max((blocks[-1].t1_mono_ns for blocks in self._blocks.values()), default=0)
+        ready = [one for one in self._waiting if newest_ns >= one.at_mono_ns + round(POST_S * 1e9)]
+        self._waiting = [one for one in self._waiting if one not in ready]
+        return [self._write(capture) for capture in ready]
 
-    def _write(self, capture: Capture) -> list[Path]:
-        written = []
-        for sensor, blocks in self._blocks.items():
-            path = self._folder / f"{capture.name}-{sensor}.npz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_evidence(
-                path, [_trace(sensor, list(blocks), self._clock)], {"reason": capture.reason}
-            )
-            written.append(path)
-        stale = sorted(self._folder.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns)[:-MOST_FILES]
-        for path in stale:
-            path.unlink(missing_ok=True)
-        return written
+    def _write(self, capture: Capture) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{capture.name}.npz"
+        tracks = [_track(list(blocks), self._clock) for blocks in self._blocks.values()]
+        files.write_evidence(path, tracks, {"reason": capture.reason, "at_mono_ns": capture.at_mono_ns})
+        by_age = sorted(self._folder.glob("*.npz"), key=lambda file: file.stat().st_mtime_ns)
+        for stale in by_age[:-MOST_FILES]:
+            stale.unlink(missing_ok=True)
+        return path
+
+
+def _track(blocks: list[SampleBlock], clock: WallClock) -> files.Track:
+    """Consecutive blocks of one sensor as one track; holes in `seq` and lost samples stay visible."""
+    lost: list[Gap] = []
+    counts: list[NDArray[np.int16]] = []
+    total = 0
+    for before, block in zip([None, *blocks], blocks, strict=False):
+        missing = block.lost if before else 0
+        if before and block.seq != before.seq + 1:
+            missing += round((block.t0_mono_ns - before.t1_mono_ns) * 1e-9 * block.rate_hz)
+        if missing > 0:
+            lost.append(Gap(total - 1, missing))
+        counts.append(np.frombuffer(block.counts, "<i2").reshape(-1, block.axes))
+        total += block.n
+    first, last = blocks[0], blocks[-1]
+    return files.Track(
+        sensor=first.sensor,
+        counts=np.concatenate(counts),
+        scale_mps2=last.scale_mps2,
+        rate_hz=last.rate_hz,
+        t0_mono_ns=first.t0_mono_ns,
+        t0_utc_ns=clock.utc_ns(first.t0_mono_ns),
+        lost=tuple(lost),
+    )

@@ -1,4 +1,4 @@
-"""The analysis process: the guard's blocks in, scores back, evidence to disk; learns where nothing is learnt."""
+"""The analysis process: blocks in, scores back, evidence to disk; learns where nothing is learnt yet."""
 
 import logging
 import select
@@ -124,7 +124,7 @@ class Analysis:
                 stream.extractor,
                 sensor=stream.sensor,
                 window_s=stream.window_s,
-                overlap=stream.overlap,
+                overlap=self._config.analysis.overlap,
                 created_utc_ns=time.time_ns(),
                 seed=self._config.analysis.seed,
                 progress=progress,

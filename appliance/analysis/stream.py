@@ -19,7 +19,8 @@ from appliance.records import MachineState, Quality, SampleBlock, Score
 AXIS_NAMES = ("x", "y", "z")
 OFF_SHARE = 0.3
 """Below this share of the quietest vibration learnt the machine counts as off."""
-_SPARSE_LEVEL_MPS2 = 0.05
+_MPS2_PER_MMS = 0.25
+"""Where the rate carries no velocity, RMS acceleration stands in for it: the two agree at 40 Hz."""
 _LEAST_WINDOWS = 40
 
 
@@ -39,12 +40,10 @@ class SensorStream:
         self.axes = axes
         self._settings = settings
         if bundle is not None:
-            made = bundle.manifest.windows
-            rate_hz, window_s, overlap = bundle.manifest.sensor.rate_hz, made.window_s, made.overlap
+            rate_hz, self.window_s = bundle.manifest.sensor.rate_hz, bundle.manifest.windows.window_s
         else:
-            window_s, overlap = settings.window_s, settings.overlap
-        self.window_s, self.overlap = window_s, overlap
-        self._windower = Windower(sensor, window_s, overlap, rate_hz)
+            self.window_s = settings.window_s
+        self._windower = Windower(sensor, self.window_s, settings.overlap, rate_hz)
         self.hop_s = self._windower.hop / rate_hz
         self.extractor = Extractor(rate_hz, self._windower.n, AXIS_NAMES[:axes])
         self._scorer: Scorer | None = None
@@ -114,4 +113,4 @@ class SensorStream:
 
     def _unlearnt_off_level(self) -> float:
         velocity = any(feature.kind == "velocity" for feature in self.extractor.features)
-        return self._settings.off_mms if velocity else _SPARSE_LEVEL_MPS2
+        return self._settings.off_mms if velocity else self._settings.off_mms * _MPS2_PER_MMS

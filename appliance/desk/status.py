@@ -70,8 +70,8 @@ def _page(state: GuardState) -> str:
     ]
     lines += [_channel_line(channel) for channel in state.channels]
     lines += [
-        f"clock    {clock.sensor}: {clock.rate_hz:.2f} Hz, {clock.ppm:+.0f} ppm, jitter {clock.jitter_ms:.2f} ms, "
-        f"{clock.lost} samples lost"
+        f"clock    {clock.sensor}: {clock.rate_hz:.2f} Hz, {clock.ppm:+.0f} ppm, "
+        f"jitter {clock.jitter_ms:.2f} ms, {clock.lost} samples lost"
         for clock in state.clocks
     ]
     p50, p99, most = state.latency_us

@@ -42,11 +42,13 @@ class Devices:
 
     def _vibration(self, spec: SimVibration | RecordedVibration) -> Vibration:
         if isinstance(spec, RecordedVibration):
-            from hw import player, recording  # noqa: PLC0415 - only a desk plays recordings
+            # Only a desk plays recordings: a device need not hold their readers in memory.
+            from hw.player import RecordingVibration  # noqa: PLC0415
+            from hw.recording import load  # noqa: PLC0415
 
-            played = recording.load(spec.path, spec.rate_hz, spec.units, spec.axes)
+            played = load(spec.path, spec.rate_hz, spec.units, spec.axes)
             clock = SimClock(spec.speed or math.inf)
-            return player.RecordingVibration(played, spec.block_s, clock)
+            return RecordingVibration(played, spec.block_s, clock)
         return SimAccelerometer(
             self._machine,
             self._clock,

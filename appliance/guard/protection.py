@@ -37,6 +37,7 @@ from hw.ports import PortError, Reading, Relay, Samples, Vibration
 
 _DEGC_RANGE = (-55.0, 200.0)
 _MODEL_SILENT_S = 10.0
+_FRESH_NS = 5_000_000_000
 
 Tell = Callable[[Event | Latch], None]
 
@@ -224,7 +225,7 @@ class Protection:
     def _judge(self, channel: str, t_ns: int, value: float, validity: Validity) -> Transition | None:
         if not validity:
             return self._engine.update(channel, t_ns, value)
-        blind = validity & (Validity.STUCK | Validity.GRAVITY | Validity.RANGE)
+        blind = validity & (Validity.STUCK | Validity.RANGE)  # a fallen sensor that bangs about still trips
         return self._engine.not_ok(channel, t_ns, _words(validity), None if blind else value)
 
     def _drive(self) -> Action:
@@ -253,11 +254,16 @@ class Protection:
             self._tell(self._latch)
             self._check_relay()
         for change in real:
-            score = self._scores.get(change.state.channel.split(".")[0])
+            score = self._fresh_score(change.state.channel)
             fired = action if change.state.first_out else "none"
             self._tell(self._report.transition(change, action=fired, latency_us=latency_us, score=score))
         if action == "relay_closed" and not real:
             self.note(EventKind.AUDIT, "relay.energised", "every protected channel is judged", action=action)
+
+    def _fresh_score(self, channel: str) -> Score | None:
+        """What the model says of this very moment, if it says anything."""
+        score = self._scores.get(channel.split(".", maxsplit=1)[0])
+        return score if score and self._at_ns - score.t1_mono_ns <= _FRESH_NS else None
 
     def _check_relay(self) -> None:
         try:

@@ -76,6 +76,7 @@ class Reporter:
         else:
             against = "over" if state.level > change.was else "under"
             figures = f"{state.value:.3g} {against} {limit:.3g} {unit}"
-            why = f" ({score.top[0].words})" if score and score.top and state.level > change.was else ""
+            told = score and score.top and state.level > change.was and state.channel.endswith(".score")
+            why = f" ({score.top[0].words})" if score and told else ""
             text = f"{self._machine}: {name} on {state.channel}: {figures}{why}{tail}"
         return text[:240]

@@ -1,0 +1,174 @@
+"""`appliance learn`: recordings of normal running, or a live source, into one bundle."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from appliance import check
+from appliance.analysis import commission, slots
+from appliance.analysis.bundle import Bundle
+from appliance.analysis.commission import Gathered
+from appliance.analysis.stream import SensorStream
+from appliance.config import Analysis, Config, RecordedVibration
+from appliance.desk import source
+from appliance.desk.progress import Progress
+from appliance.errors import ApplianceError, LearningError
+from appliance.guard.devices import Devices
+from appliance.guard.sensor import VibrationWatch
+from appliance.records import SampleBlock, Score
+from hw.ports import EndOfSource, PortError
+
+QUIET_SHARE = 0.1
+"""Windows quieter than this share of a recording's median are the machine at rest, not its normal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One source of normal running. seconds: how long it is, None where the file ends it."""
+
+    name: str
+    sensor: str
+    rate_hz: float
+    axes: int
+    seconds: float | None
+    blocks: Iterator[SampleBlock]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Learn and write the bundle; prints its card's figures."""
+    started_s = time.monotonic()
+    settings = _settings(arguments)
+    gathered: list[Gathered] = []
+    stream: SensorStream | None = None
+    for path in arguments.source:
+        take = _live(path) if path.suffix == ".toml" else _recorded(path, arguments)
+        fresh = _stream(take, settings, stream)
+        gathered.append(_gather(take, fresh))
+        stream = fresh
+    assert stream is not None  # argparse wants at least one source
+    bundle = learn(gathered, stream, settings, progress := Progress("training"))
+    progress.done(f"in {time.monotonic() - started_s:.1f} s")
+    slots.save(bundle, arguments.out)
+    _print(bundle, arguments.out)
+    return 0
+
+
+def learn(gathered: list[Gathered], stream: SensorStream, settings: Analysis, progress: Progress) -> Bundle:
+    """Train on what was gathered. Raises LearningError."""
+    return commission.learn(
+        gathered,
+        stream.extractor,
+        sensor=stream.sensor,
+        window_s=stream.window_s,
+        overlap=settings.overlap,
+        created_utc_ns=time.time_ns(),
+        seed=settings.seed,
+        progress=progress,
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> Analysis:
+    """Gather everything that a person calls normal; what is at rest is sorted out by its own median."""
+    defaults = Analysis()
+    window_s = arguments.window_s or defaults.window_s
+    overlap = defaults.overlap if arguments.overlap is None else arguments.overlap
+    if not 0.1 <= window_s <= 60:
+        raise ApplianceError(f"--window-s {window_s:g}: expected 0.1 to 60 seconds; 1.28 is usual")
+    if not 0 <= overlap < 1:
+        raise ApplianceError(f"--overlap {overlap:g}: expected 0 <= overlap < 1; 0.5 is usual")
+    return Analysis(window_s=window_s, overlap=overlap, learn_s=1e12, off_mms=0.0, seed=arguments.seed)
+
+
+def _recorded(path: Path, arguments: argparse.Namespace) -> Take:
+    played = source.load(path, arguments.rate, arguments.units, arguments.axes)
+    rate_hz, (n, axes) = played.rate_hz, played.accel.shape
+    return Take(path.name, path.stem, rate_hz, axes, n / rate_hz, source.blocks(played))
+
+
+def _live(path: Path) -> Take:
+    """Sample the first vibration sensor of a configuration for its `analysis.learn_s`."""
+    config = check.load(path)
+    spec = config.vibration[0]
+    devices = Devices(config)
+    sensor = devices.vibration[spec.name]
+    seconds = _length_s(config)
+    return Take(
+        str(path), spec.name, sensor.rate_hz, sensor.axes, seconds, _sampled(spec.name, devices, config)
+    )
+
+
+def _length_s(config: Config) -> float | None:
+    return None if isinstance(config.vibration[0], RecordedVibration) else config.analysis.learn_s
+
+
+def _sampled(name: str, devices: Devices, config: Config) -> Iterator[SampleBlock]:
+    sensor = devices.vibration[name]
+    watch = VibrationWatch(name, sensor)
+    length_s, taken_s = _length_s(config), 0.0
+    try:
+        sensor.start()
+        while length_s is None or taken_s < length_s:
+            samples = sensor.read()
+            if len(samples.counts):
+                taken_s += len(samples.counts) / sensor.rate_hz
+                yield watch.judge(samples)[0]
+    except EndOfSource:
+        return
+    except PortError as fault:
+        raise ApplianceError(f"{name}: {fault}") from fault
+    finally:
+        sensor.stop()
+
+
+def _stream(take: Take, settings: Analysis, before: SensorStream | None) -> SensorStream:
+    if before is not None:
+        same_rate = abs(take.rate_hz / before.extractor.rate_hz - 1) <= source.RATE_TOLERANCE
+        if not same_rate or take.axes != before.axes:
+            raise LearningError(
+                f"{take.name}: {take.rate_hz:g} Hz and {take.axes} axes, expected "
+                f"{before.extractor.rate_hz:g} Hz and {before.axes} as in the first recording; learn them apart"
+            )
+    rate_hz = before.extractor.rate_hz if before else take.rate_hz
+    try:
+        return SensorStream(before.sensor if before else take.sensor, rate_hz, take.axes, settings)
+    except ValueError as fault:
+        raise ApplianceError(f"{take.name}: {fault}") from fault
+
+
+def _gather(take: Take, stream: SensorStream) -> Gathered:
+    """The windows of running in one source, with what was left out and why."""
+    progress = Progress(take.name)
+    scores: list[Score] = []
+    taken_s = 0.0
+    for block in take.blocks:
+        taken_s += block.n / block.rate_hz
+        scores += stream.push(block)
+        progress(taken_s / take.seconds if take.seconds else 0.0)
+    running = stream.gathered
+    running.name = take.name
+    if running.rows:
+        quiet = QUIET_SHARE * float(np.median(running.levels))
+        kept = [index for index, level in enumerate(running.levels) if level >= quiet]
+        running = Gathered(take.name, [running.rows[i] for i in kept], [running.levels[i] for i in kept])
+    progress.done(f"{taken_s:.1f} s, {len(scores)} windows, {len(running.rows)} of normal running")
+    return running
+
+
+def _print(bundle: Bundle, folder: Path) -> None:
+    manifest = bundle.manifest
+    receipts = manifest.receipts
+    print(f"{folder}: {bundle.id}")
+    print(
+        f"  {manifest.threshold.held_out_windows} windows of {manifest.windows.window_s:g} s at "
+        f"{manifest.sensor.rate_hz:g} Hz, {len(manifest.features.names)} features, "
+        f"{manifest.model.parameters} parameters, {len(bundle.files['model.tflite'])} bytes"
+    )
+    print(f"  threshold {manifest.threshold.value:.3f}: {manifest.threshold.rule}")
+    print(
+        f"  int8 against float: same verdict {receipts.int8_same_verdict:.1%}, largest difference "
+        f"{receipts.int8_largest_difference:.3f} of the threshold"
+    )
