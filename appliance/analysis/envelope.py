@@ -20,6 +20,8 @@ MODULATION_TOP_HZ = 1000.0
 """Race and mesh modulations of machines up to 3600 rpm lie below; beyond is only more noise."""
 SHALLOWEST = 1e-4
 """Modulation depth, in squared envelope, below which a line is not one."""
+SILENT = 1e-2
+"""Lines this far below the squared floor are rounding of single precision."""
 
 
 class EnvelopeFigures(NamedTuple):
@@ -61,5 +63,6 @@ class Envelope:
         floor = np.float32(FLOOR_MPS2**2)
         unwindowed = mean / np.float32(HANN_MEAN_SQUARE)
         kurtosis = fourth / np.float32(HANN_MEAN_FOURTH) / np.square(np.maximum(unwindowed, floor))
-        line = spectrum.max(axis=1) / (spectrum.mean(axis=1) + np.float32(SHALLOWEST) * (mean + floor))
+        least = np.float32(SHALLOWEST) * mean + np.float32(SILENT) * floor
+        line = spectrum.max(axis=1) / (spectrum.mean(axis=1) + least)
         return EnvelopeFigures(np.sqrt(unwindowed), kurtosis, line)

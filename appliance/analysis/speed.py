@@ -4,8 +4,6 @@ A metric, not a feature of the model: where the comb is weak an estimate jumps t
 the true speed, and a learned baseline would call that jump an anomaly.
 """
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +20,11 @@ WHITENING_BINS = 24
 CLIP_LN = 6.0
 """So that one strong line (mains, a gear mesh) cannot outvote the other harmonics."""
 SURE_LN = 1.5
-"""Mean height of a comb's lines over the floor, ln power, from which it is believed; noise stays below."""
+"""Mean height of a comb over the floor, ln power, its tallest line left out, from which it is believed.
+
+Measured on noise: at most 1.3 in 150 windows (one axis, broad search, 4 s); with a nameplate at most 0.9."""
+FINE = 4
+"""Steps per bin in which lines are placed."""
 
 
 def speed_hz(power: F32, bin_hz: float, nameplate_hz: float | None = None) -> float | None:
@@ -40,51 +42,54 @@ def speed_hz(power: F32, bin_hz: float, nameplate_hz: float | None = None) -> fl
     if high <= low:
         return None
     bins = min(power.shape[1], int(HARMONICS * high / bin_hz) + 2 * WHITENING_BINS)
-    height = _whitened(power[:, :bins])
-    candidates: F64 = np.arange(low, high, bin_hz / (4 * HARMONICS))
-    heights = _comb(height, candidates / bin_hz)
-    score = heights.mean(axis=0)
+    lines = _Lines(_whitened(power[:, :bins]))
+    candidates: F64 = np.arange(low, high, bin_hz / (FINE * HARMONICS)) / bin_hz
+    heights = lines.heights(candidates)
+    score = (heights.sum(axis=0) - heights.max(axis=0)) / (HARMONICS - 1)
     best = int(np.argmax(score))
-    if score[best] < SURE_LN or np.sum(heights[:, best] > SURE_LN) < HARMONICS // 2 + 1:
+    if score[best] < SURE_LN:
         return None
-    return _refined(power[:, :bins], height, candidates[best] / bin_hz) * bin_hz
+    return lines.fundamental(float(candidates[best])) * bin_hz
 
 
 def _whitened(power: F32) -> F64:
-    """Log of power over its local median, clipped to 0..6, mean of the axes, (bins,)."""
-    log = np.log(power.astype(np.float64) + 1e-12)
-    bins = log.shape[1]
+    """Log of power over its local median, mean of the axes, (bins,); the last few bins are left out."""
+    axes, bins = power.shape
     blocks = max(1, bins // WHITENING_BINS)
-    edges = np.linspace(0, bins, blocks + 1).astype(int)
-    floor = np.array([np.median(log[:, a:b], axis=1) for a, b in pairwise(edges)])
-    centres = (edges[:-1] + edges[1:]) / 2
-    steps = np.arange(bins)
-    local = np.array([np.interp(steps, centres, axis) for axis in floor.T])
-    mean: F64 = np.clip(log - local, 0, CLIP_LN).mean(axis=0)
+    width = bins // blocks
+    log = np.log(power[:, : blocks * width].astype(np.float64) + 1e-12)
+    floor = np.partition(log.reshape(axes, blocks, width), width // 2)[..., width // 2]
+    centres = (np.arange(blocks) + 0.5) * width
+    local = np.array([np.interp(np.arange(blocks * width), centres, axis) for axis in floor])
+    mean: F64 = (log - local).mean(axis=0)
     return mean
 
 
-def _comb(height: F64, candidate_bins: F64) -> F64:
-    """Height of the spectrum at each harmonic of each candidate, (harmonics, candidates)."""
-    at = np.outer(np.arange(1, HARMONICS + 1), candidate_bins)
-    comb: F64 = np.interp(at, np.arange(len(height)), height, right=0.0)
-    return comb
+class _Lines:
+    """The lines of a whitened spectrum: its local maxima, placed between the bins by a parabola."""
 
+    def __init__(self, white: F64) -> None:
+        below, centre, above = white[:-2], white[1:-1], white[2:]
+        at = np.flatnonzero((centre > below) & (centre >= above) & (centre > 0))
+        curvature = below[at] - 2 * centre[at] + above[at]
+        self._bin: F64 = at + 1 + (below[at] - above[at]) / (2 * curvature)
+        self._height: F64 = np.minimum(centre[at], CLIP_LN)
+        self._fine: F64 = np.zeros(FINE * (len(white) + 2))
+        for step in range(
+            -FINE + 1, FINE
+        ):  # a line counts less the further a harmonic misses it, up to one bin
+            where = np.round(self._bin * FINE).astype(np.intp) + step
+            np.maximum.at(self._fine, where, self._height * (1 - abs(step) / FINE))
 
-def _refined(power: F32, height: F64, coarse_bin: float) -> float:
-    """The fundamental, in bins, from the interpolated peaks near its harmonics, weighted by height."""
-    total = power.sum(axis=0, dtype=np.float64)
-    weighted, weights = 0.0, 0.0
-    for harmonic in range(1, HARMONICS + 1):
-        near = round(coarse_bin * harmonic)
-        if near + 2 >= len(total):
-            break
-        peak = near - 1 + int(np.argmax(total[near - 1 : near + 2]))
-        below, centre, above = np.log(total[peak - 1 : peak + 2] + 1e-30)
-        curvature = below - 2 * centre + above
-        if curvature >= 0:
-            continue
-        weight = harmonic * float(height[peak])
-        weighted += weight * (peak + (below - above) / (2 * curvature)) / harmonic
-        weights += weight
-    return weighted / weights if weights else coarse_bin
+    def heights(self, candidate_bins: F64) -> F64:
+        """Height of the line (0: none) at each harmonic of each candidate, (harmonics, candidates)."""
+        at = np.outer(np.arange(1, HARMONICS + 1), candidate_bins * FINE)
+        found: F64 = self._fine[np.minimum(np.round(at).astype(np.intp), len(self._fine) - 1)]
+        return found
+
+    def fundamental(self, coarse_bin: float) -> float:
+        """The fundamental in bins: of the lines within a bin of its harmonics, weighted by height and order."""
+        order = np.round(self._bin / coarse_bin)
+        near = (np.abs(self._bin - order * coarse_bin) < 1) & (order >= 1) & (order <= HARMONICS)
+        order, weight = order[near], order[near] * self._height[near]
+        return float(np.sum(weight * self._bin[near] / order) / np.sum(weight))
