@@ -165,7 +165,7 @@ def _rate_and_gaps(table: _Table, t_s: F64) -> tuple[float, tuple[Gap, ...]]:
         row = int(wrong[0]) + 1
         raise RecordingError(
             f"{table.path}:{table.line(row)}: time {t_s[row]:.9g} s after {t_s[row - 1]:.9g} s; "
-            "expected it to increase from line to line; cut the file there, or drop the time column and give the rate"
+            "expected it to increase line by line; cut the file there, or drop that column and give the rate"
         )
     median_s = float(np.median(steps_s))
     long = steps_s > GAP_STEPS * median_s

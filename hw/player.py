@@ -32,7 +32,7 @@ class RecordingVibration:
         """
         self.rate_hz = recording.rate_hz
         self.axes = recording.accel.shape[1]
-        whole: NDArray[np.bool_] = np.isfinite(recording.accel).all(axis=1)
+        whole = np.isfinite(recording.accel.sum(axis=1))
         self._counts, self.scale_mps2 = _as_counts(recording, whole)
         self._at = _positions(recording)[whole]
         """Where each sample lies on a time axis without gaps, in samples."""

@@ -100,7 +100,7 @@ def _chunks(path: Path, raw: bytes) -> tuple[_Format, memoryview]:
         at += 8
         if at + size > len(raw):
             raise RecordingError(
-                f"{path}: chunk {name!r} of {size} bytes, {len(raw) - at} present; it is truncated; copy it again"
+                f"{path}: chunk {name!r} of {size} bytes, {len(raw) - at} there; expected all; copy it again"
             )
         if name == b"fmt ":
             form = _parse_format(path, raw[at : at + size])

@@ -74,7 +74,7 @@ def agreed_rate_hz(path: Path, file_hz: float, given_hz: float | None, slack: fl
 
 
 def chosen_axes(path: Path, found: int, wanted: int | None) -> int:
-    """How many of the file's channels to take: the first `wanted`, or all if at most 3. Raises RecordingError."""
+    """How many of the channels to take: the first `wanted`, or all of at most 3. Raises RecordingError."""
     if wanted is not None and not 1 <= wanted <= MOST_AXES:
         raise RecordingError(
             f"{path}: {wanted} axes asked for; expected 1 to {MOST_AXES}; correct the number of axes"
