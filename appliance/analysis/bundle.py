@@ -194,7 +194,7 @@ def _verify_golden(manifest: Manifest, network: QuantizedModel, backend: Acceler
     reference = golden.outputs.get(runner.NUMPY)
     if reference is None:
         raise BundleError(
-            f"{MANIFEST}: golden.outputs.numpy: found nothing, expected outputs; learn the bundle again"
+            f"{MANIFEST}: golden.outputs.numpy: found nothing, expected outputs; {_REMEDY}"
         )
     exact = golden.outputs.get(backend.name)
     checks = [

@@ -1,8 +1,9 @@
 """Choose what runs the int8 model: LiteRT, else tflite-runtime, else numpy. Only availability decides."""
 
+import warnings
+
 from appliance.analysis.quantize import I8, QuantizedModel
 from appliance.analysis.tflite_read import read
-from appliance.errors import BundleError
 from hw import litert
 from hw.ports import Accelerator, PortError
 
@@ -25,15 +26,16 @@ class NumpyRunner:
 def open_runner(data: bytes) -> Accelerator:
     """The best runner that this machine has for a .tflite file; its `.name` is to be reported.
 
-    Raises:
-        BundleError: the file is damaged, or the runtime that is installed refuses it.
+    A runtime that is installed but broken is passed over with a RuntimeWarning.
+
+    Raises BundleError: the file is damaged.
     """
     model = read(data)
-    for runtime in litert.RUNTIMES:
-        if not litert.available(runtime):
+    for name in litert.RUNTIMES:
+        if not litert.available(name):
             continue
         try:
-            return litert.Interpreter(data, runtime)
+            return litert.Interpreter(data, name)
         except PortError as fault:
-            raise BundleError(f"model.tflite: {fault}") from fault
+            warnings.warn(f"{fault}; passed over", RuntimeWarning, stacklevel=2)
     return NumpyRunner(model)

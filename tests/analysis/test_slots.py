@@ -1,0 +1,131 @@
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import bundle_of
+
+from appliance.analysis import bundle as bundles
+from appliance.analysis import slots
+from appliance.errors import BundleError
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def homes(made, other, tmp_path):
+    for name, bundle in (("one", made), ("two", other)):
+        slots.save(bundle, tmp_path / name)
+    return tmp_path / "one", tmp_path / "two"
+
+
+def test_installing_points_active_and_keeps_the_previous(homes, made, other, tmp_path):
+    place = tmp_path / "slots"
+    assert slots.active(place) is None
+    slots.install(homes[0], place)
+    assert slots.active(place).id == made.id
+    assert not (place / slots.PREVIOUS).exists()
+    slots.install(homes[1], place)
+    assert slots.active(place).id == other.id
+    assert bundles.load(place / slots.PREVIOUS).id == made.id
+
+
+def test_only_active_and_previous_are_kept(homes, learnt, tmp_path):
+    place = tmp_path / "slots"
+    slots.save(bundle_of(learnt, 1_600_000_000), tmp_path / "three")
+    for home in (*homes, tmp_path / "three"):
+        slots.install(home, place)
+    folders = {entry.name for entry in place.iterdir() if not entry.is_symlink()}
+    assert folders == {str((place / link).readlink()) for link in (slots.ACTIVE, slots.PREVIOUS)}
+
+
+def test_installing_what_is_active_changes_nothing(homes, made, tmp_path):
+    place = tmp_path / "slots"
+    for home in (homes[1], homes[0], homes[0], place / made.id):
+        slots.install(home, place)
+    assert slots.active(place).id == made.id
+    assert str((place / slots.PREVIOUS).readlink()) != made.id
+
+
+def test_a_broken_bundle_is_not_installed(homes, made, tmp_path):
+    place = tmp_path / "slots"
+    slots.install(homes[0], place)
+    (homes[1] / bundles.MODEL).write_bytes(b"junk")
+    with pytest.raises(BundleError):
+        slots.install(homes[1], place)
+    assert slots.active(place).id == made.id
+    assert sorted(entry.name for entry in place.iterdir()) == [made.id, slots.ACTIVE]
+
+
+def test_saving_over_a_bundle_replaces_it_whole(homes, other):
+    slots.save(other, homes[0])
+    assert bundles.load(homes[0]).id == other.id
+    assert [entry.name for entry in homes[0].parent.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_something_else_is_not_replaced(made, tmp_path):
+    place = tmp_path / "documents"
+    place.mkdir()
+    (place / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="not a bundle"):
+        slots.save(made, place)
+    assert (place / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(BundleError, match="not a bundle"):
+        slots.save(made, place / "thesis.txt")
+
+
+def test_a_full_disk_leaves_the_old_bundle_and_no_litter(homes, made, other):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(other.files[bundles.MANIFEST]) - 100, limit[1]))
+    try:
+        with pytest.raises(BundleError, match=r"cannot be written .*what was there before is still in force"):
+            slots.save(other, homes[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert bundles.load(homes[0]).id == made.id
+    assert sorted(entry.name for entry in homes[0].parent.iterdir()) == ["one", "two"]
+
+
+def test_a_place_that_cannot_hold_a_folder_is_named(made, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BundleError, match="cannot be written"):
+        slots.save(made, tmp_path / "file" / "bundle")
+
+
+LOOP = """
+import itertools, sys
+from pathlib import Path
+from appliance.analysis import slots
+from appliance.analysis.bundle import load
+one, two, place = map(Path, sys.argv[1:])
+first, second = load(one), load(two)
+print("go", flush=True)
+for home, bundle in itertools.cycle([(one, first), (two, second)]):
+    slots.install(home, place)
+    slots.save(bundle, place.parent / "kept")
+"""
+
+
+def test_killed_at_any_moment_a_whole_bundle_is_in_force(homes, made, other, tmp_path):
+    place, known, rng = tmp_path / "slots", {made.id, other.id}, random.Random(1)
+    slots.install(homes[0], place)
+    slots.save(made, tmp_path / "kept")
+    for _ in range(15):
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOOP, *map(str, homes), str(place)], cwd=REPO, stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout.readline() == b"go\n"
+            time.sleep(rng.uniform(0, 0.06))
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
+        assert slots.active(place).id in known
+        assert bundles.load(tmp_path / "kept").id in known
+        previous = place / slots.PREVIOUS
+        assert not previous.is_symlink() or bundles.load(previous).id in known
