@@ -88,7 +88,7 @@ class _Lines:
         return found
 
     def fundamental(self, coarse_bin: float) -> float:
-        """The fundamental in bins: of the lines within a bin of its harmonics, weighted by height and order."""
+        """The fundamental in bins, of the lines within a bin of its harmonics, by height and order."""
         order = np.round(self._bin / coarse_bin)
         near = (np.abs(self._bin - order * coarse_bin) < 1) & (order >= 1) & (order <= HARMONICS)
         order, weight = order[near], order[near] * self._height[near]
