@@ -1,5 +1,6 @@
 """The frame of every process: signals, workers that may not die quietly, the systemd watchdog."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -9,6 +10,10 @@ import time
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
+
+PARENT_VARIABLE = "APPLIANCE_PARENT_PID"
+"""Environment: the process that started us in the foreground; we end when it does."""
+_PR_SET_PDEATHSIG = 1
 
 
 def notify(state: str) -> None:
@@ -69,6 +74,10 @@ class Daemon:
         threading.excepthook = lambda _: None  # Worker.run has logged it already
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
+        if parent := os.environ.get(PARENT_VARIABLE):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != int(parent):
+                self.stop.set()
 
     def start(self, name: str, body: Callable[[Worker], None], *, stall_s: float = 5.0) -> Worker:
         """Start a worker; it must call `beat` at least every `stall_s` seconds."""

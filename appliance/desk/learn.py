@@ -130,7 +130,7 @@ def _stream(take: Take, settings: Analysis, before: SensorStream | None) -> Sens
         if not same_rate or take.axes != before.axes:
             raise LearningError(
                 f"{take.name}: {take.rate_hz:g} Hz and {take.axes} axes, expected "
-                f"{before.extractor.rate_hz:g} Hz and {before.axes} as in the first recording; learn them apart"
+                f"{before.extractor.rate_hz:g} Hz and {before.axes} as in the first one; learn them apart"
             )
     rate_hz = before.extractor.rate_hz if before else take.rate_hz
     try:

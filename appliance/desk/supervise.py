@@ -1,6 +1,5 @@
 """`appliance run`: the three processes in the foreground, as systemd would run them on the device."""
 
-import ctypes
 import logging
 import os
 import signal
@@ -8,9 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.daemon import PARENT_VARIABLE
 from appliance.errors import EX_CONFIG
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,6 @@ _STOP_S = 4.0
 _RETRY_S = 0.3
 _RETRY_MAX_S = 5.0
 _STEADY_S = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(slots=True)
@@ -29,26 +28,39 @@ class Child:
 
     name: str
     config: Path
+    log: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     retry_s: float = _RETRY_S
     started_s: float = 0.0
     due_s: float = 0.0
     restarts: int = -1
-    ends: list[int] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start it, so that it ends with us."""
+        """Start it, so that it ends with us; its log goes to ours, or to the file `log`."""
         command = [sys.executable, "-m", "appliance", self.name, str(self.config)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509
+        out = self.log.open("ab") if self.log else None
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
+        )
+        if out:
+            out.close()
         self.started_s = time.monotonic()
         self.restarts += 1
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 while it is down."""
+        return self.process.pid if self.process else 0
 
     def poll(self) -> int | None:
         """Its exit status, if it has just ended; a restart is then due after the retry time."""
         if self.process is None or (status := self.process.poll()) is None:
             return None
         self.process = None
-        self.ends.append(status)
         now_s = time.monotonic()
         steady = now_s - self.started_s > _STEADY_S
         self.retry_s = _RETRY_S if steady else min(2 * self.retry_s, _RETRY_MAX_S)
@@ -59,8 +71,8 @@ class Child:
 class Supervisor:
     """Starts, restarts and stops the processes of one configuration."""
 
-    def __init__(self, config: Path) -> None:
-        self.children = {name: Child(name, config) for name in PROCESSES}
+    def __init__(self, config: Path, log: Path | None = None) -> None:
+        self.children = {name: Child(name, config, log) for name in PROCESSES}
 
     def start(self) -> None:
         """Start all of them, around one simulated machine."""
@@ -68,19 +80,17 @@ class Supervisor:
         for child in self.children.values():
             child.start()
 
-    def turn(self) -> int | None:
-        """Restart what died. Returns an exit status when the whole run is over, else None."""
+    def turn(self) -> list[tuple[str, int]]:
+        """Restart what died; returns who ended since the last turn, with its status."""
+        ended = []
         for child in self.children.values():
             status = child.poll()
-            if status == EX_CONFIG:
-                return EX_CONFIG
-            if status == 0 and child.name == "guard":
-                return 0
             if status is not None:
+                ended.append((child.name, status))
                 log.warning("%s ended with %d; restarting in %.1f s", child.name, status, child.retry_s)
             if child.process is None and time.monotonic() >= child.due_s:
                 child.start()
-        return None
+        return ended
 
     def stop(self) -> None:
         """End all of them within 5 s."""
@@ -104,14 +114,11 @@ def supervise(config: Path) -> int:
         signal.signal(number, lambda *_: stop.set())
     supervisor = Supervisor(config)
     supervisor.start()
-    status = None
     try:
-        while status is None and not stop.wait(0.1):
-            status = supervisor.turn()
+        while not stop.wait(0.1):
+            for name, status in supervisor.turn():
+                if status == EX_CONFIG or (name, status) == ("guard", 0):
+                    return status
     finally:
         supervisor.stop()
-    return status or 0
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return 0

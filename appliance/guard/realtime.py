@@ -16,7 +16,7 @@ def claim() -> bool:
     Measured: in a process of its own a SCHED_FIFO reader is late by 0.11 ms at p99, against 10 ms without.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    locked = libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0
+    locked: bool = libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
     except PermissionError:
