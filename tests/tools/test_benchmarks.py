@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools.benchmarks import features
+
+ROOT = features.ROOT
 
 
 def bench(*arguments):
@@ -48,7 +49,7 @@ def test_the_script_finds_the_repository_from_anywhere(tmp_path):
 
 
 def test_extraction_has_not_become_several_times_slower():
-    """The budget is 0.6 ms, which the benchmark holds on a quiet machine; this catches what is gross anywhere."""
+    """The budget is 0.6 ms, which the benchmark checks on a quiet one; this catches the gross anywhere."""
     least_ms, _ = features.cpu_ms(features.ours(features.window()), 100)
     assert least_ms < 3
 

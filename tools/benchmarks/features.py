@@ -73,7 +73,7 @@ def transform_only(accel: F32) -> Callable[[], int]:
 
 
 def plain_scipy(accel: F32) -> Callable[[], int]:
-    """The same kinds of figures as one writes them with scipy: axis by axis, each spectrum and filter made once."""
+    """The same kinds of figures as one writes them with scipy: axis by axis, filters made once."""
     from scipy import signal, stats  # noqa: PLC0415
 
     extractor = Extractor(RATE_HZ, SAMPLES, ("x",))
