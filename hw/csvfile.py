@@ -1,7 +1,7 @@
 """CSV recordings: any of , ; tab or blanks between columns, with or without header and time column."""
 
-import io
 from array import array
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,19 +89,12 @@ def _read_table(path: Path) -> _Table:
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise RecordingError(f"{path}: {size} bytes; expected at most {MOST_BYTES}; cut the file")
-    raw = path.read_bytes()
-    if b"\0" in raw:
-        raise RecordingError(f"{path}: zero bytes; expected text; this is no CSV file, or a torn one")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    lines = text.splitlines()
+    lines = _decode(path, path.read_bytes()).splitlines()
     head = read_head(path, lines)
-    rows = "\n".join(lines[head.first_line - 1 :])
+    rows = islice(lines, head.first_line - 1, None)
+    decimal = (line.replace(",", ".") for line in rows) if head.delimiter == ";" else rows
     try:
-        decimal = rows.replace(",", ".") if head.delimiter == ";" else rows
-        values = np.loadtxt(io.StringIO(decimal), np.float64, None, head.delimiter, ndmin=2)
+        values = np.loadtxt(decimal, np.float64, None, head.delimiter, ndmin=2)
     except ValueError:
         values = _parse_cells(path, lines, head)
     values = _without_empty_end(values, head)
@@ -110,6 +103,15 @@ def _read_table(path: Path) -> _Table:
     if len(values) < 2:
         raise RecordingError(f"{path}: {len(values)} row of samples; expected at least 2; record longer")
     return _Table(path, lines, head, values)
+
+
+def _decode(path: Path, raw: bytes) -> str:
+    if b"\0" in raw:
+        raise RecordingError(f"{path}: zero bytes; expected text; this is no CSV file, or a torn one")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _parse_cells(path: Path, lines: list[str], head: Head) -> F64:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Samples
 from hw.sim.clock import SimClock
-from hw.sim.rotor import Machine, Vibration
+from hw.sim.rotor import Machine
 from hw.sim.trouble import Trouble, active
 
 F32 = NDArray[np.float32]
@@ -54,23 +54,25 @@ class SimAccelerometer:
         self.axes = axes
         self.scale_mps2 = range_g * STANDARD_GRAVITY_MPS2 / 32768.0
         self.noise_mps2 = NOISE_G_RTHZ * STANDARD_GRAVITY_MPS2 * float(np.sqrt(rate_hz / 2.0))
-        self._machine = machine
         self._clock = clock
         self._clock_ppm = clock_ppm
         self._troubles = tuple(troubles)
         self._drain = max(1, round(block_s * rate_hz))
         self._late = random.Random(machine.seed)
-        self._vibration: Vibration | None = None
+        self._vibration = machine.vibration(rate_hz, axes)
+        self._rng = np.random.Generator(np.random.SFC64([machine.seed, 5, self._vibration.mount]))
+        self._counts: I16 = np.empty((0, axes), np.int16)
+        self._taken_s = np.empty(0)
+        self._held: I16 | None = None
+        self._missed = 0
         self._started = False
 
     def start(self) -> None:
         """Begin to sample. In real time the first sample is taken now, else where the last stop left off."""
-        if self._vibration is None or self._clock.real:
-            self._vibration = self._machine.vibration(self.rate_hz, self.axes, self._clock.first_s())
-            self._rng = np.random.Generator(np.random.SFC64([self._machine.seed, 5, self._vibration.mount]))
-            self._counts = np.empty((0, self.axes), np.int16)
-            self._taken_s = np.empty(0)
-            self._held: I16 | None = None
+        first_s = self._clock.first_s()
+        if first_s > self._vibration.t_s:
+            self._vibration.skip(first_s)
+            self._counts, self._taken_s = self._counts[:0], self._taken_s[:0]
         self._missed = 0
         self._started = True
 
@@ -105,7 +107,6 @@ class SimAccelerometer:
 
     def _sample(self) -> None:
         """Put one more chunk into the FIFO."""
-        assert self._vibration is not None
         first_s = self._vibration.t_s
         drift = active(self._troubles, "clock_drift", first_s)
         ppm = self._clock_ppm + (drift.amount if drift else 0.0)

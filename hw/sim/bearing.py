@@ -91,7 +91,7 @@ class BearingFault:
 
     def skip(self, turns: float) -> None:
         """Forget the impacts before `turns`, a few at a time: a machine may have run for months."""
-        for until in np.arange(0.0, turns, 50.0):
+        for until in np.arange(self._at_turns[0], turns, 50.0):
             self._impacts(float(until))
         self._impacts(turns)
 

@@ -49,10 +49,10 @@ class Machine:
         self.curve = DutyCurve(duty)
         self._mounted = 0
 
-    def vibration(self, rate_hz: float, axes: int, start_s: float = 0.0) -> "Vibration":
-        """A new measuring point from machine time start_s on; axes: 1 to 3, the last is vertical."""
+    def vibration(self, rate_hz: float, axes: int) -> "Vibration":
+        """A new measuring point, at machine time 0; axes: 1 to 3, the last is vertical."""
         self._mounted += 1
-        return Vibration(self, rate_hz, axes, start_s, self._mounted)
+        return Vibration(self, rate_hz, axes, self._mounted)
 
     def thermal(self) -> Thermal:
         """The bearing housing's temperature from machine time 0 on."""
@@ -62,7 +62,7 @@ class Machine:
 class Vibration:
     """True acceleration at one measuring point, chunk by chunk."""
 
-    def __init__(self, machine: Machine, rate_hz: float, axes: int, start_s: float, mount: int) -> None:
+    def __init__(self, machine: Machine, rate_hz: float, axes: int, mount: int) -> None:
         """mount: number of the measuring point; it seeds the noise."""
         self._machine = machine
         self.mount = mount
@@ -78,10 +78,15 @@ class Vibration:
         self._noise_mps2 = NOISE_MPS2_RTHZ * float(np.sqrt(min(rate_hz / 2.0, NOISE_HZ)))
         self._n = int(np.clip(rate_hz * CHUNK_S, 1, LONGEST_CHUNK))
         self._ramp = np.linspace(0.0, 1.0, self._n, endpoint=False, dtype=np.float32)
-        self.t_s = start_s
+        self.t_s = 0.0
         """Machine time of the next sample."""
+
+    def skip(self, t_s: float) -> None:
+        """Go on to machine time t_s without measuring; no way back."""
+        self.t_s = max(self.t_s, t_s)
+        turns = float(self._shaft.turns(np.array([self.t_s]))[0])
         for fault in self._bearing.values():
-            fault.skip(float(self._shaft.turns(np.array([start_s]))[0]))
+            fault.skip(turns)
 
     def chunk(self, true_rate_hz: float) -> F32:
         """The next chunk, shape (n, axes), m/s², without gravity, sampled at true_rate_hz from `t_s` on."""
