@@ -62,6 +62,16 @@ class Outbox:
         found = self._all("SELECT payload FROM outbox WHERE prio = ? AND id = ?", key)
         return Row(key, found[0][0]) if found else None
 
+    def newest_id(self) -> int:
+        """The largest id in the outbox; 0 if it is empty."""
+        query = "SELECT max(id) FROM outbox WHERE prio = ?"
+        return max(self._all(query, (prio,))[0][0] or 0 for prio in CLASSES)
+
+    def oldest(self) -> Row | None:
+        """The row that waits longest."""
+        rows = [row for prio in CLASSES for row in self._first(prio)]
+        return min(rows, key=lambda row: row.key[1], default=None)
+
     def delivered(self, keys: Sequence[Key]) -> None:
         """Move rows to the journal, which keeps the latest 10 000. Losing this write costs a duplicate."""
         copy = "INSERT OR IGNORE INTO journal SELECT id, seq, payload FROM outbox WHERE prio = ? AND id = ?"
@@ -85,6 +95,10 @@ class Outbox:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def _first(self, prio: int) -> list[Row]:
+        query = "SELECT id, payload FROM outbox WHERE prio = ? ORDER BY id LIMIT 1"
+        return [Row((prio, id_), payload) for id_, payload in self._all(query, (prio,))]
 
     def _all(self, query: str, values: Sequence[int] = ()) -> list[Any]:
         try:

@@ -1,0 +1,210 @@
+"""The plant's broker as the uplink sees it: back-off, birth and will, the window of unanswered messages."""
+
+import logging
+import math
+import time
+from pathlib import Path
+
+import msgspec
+
+from appliance.config import Config
+from appliance.errors import ConfigError
+from appliance.records import Event
+from appliance.uplink.mqtt import Backoff, Connection, Lost, TooLarge
+from appliance.uplink.outbox import Key, Row
+from appliance.uplink.payloads import cloud_event, event_payload
+from appliance.uplink.topics import TOPICS, Status, prefix
+
+log = logging.getLogger(__name__)
+
+PACKET_TOO_LARGE = 0x95
+_PROVEN_S = 10.0
+_STALL_S = 30.0
+_FAREWELL_S = 0.8
+
+
+class Broker:
+    """Keeps one connection to the broker.
+
+    start: the start counter, so that a consumer recognises the will of an earlier run.
+    Times are monotonic seconds.
+
+    Raises:
+        ConfigError: the password file cannot be read.
+    """
+
+    def __init__(self, config: Config, start: int) -> None:
+        self._config = config.uplink
+        self._password = _password(config.uplink.password_file)
+        self._device = config.machine.device
+        self._prefix = prefix(config.machine)
+        self._start = start
+        self._backoff = Backoff(self._config.backoff_s, self._config.backoff_max_s)
+        self._connection: Connection | None = None
+        self._version5 = True
+        self._attempt_s = -math.inf
+        self._ready_s = 0.0
+        self._unanswered: dict[int, tuple[float, Key | None]] = {}
+        self._decode = msgspec.json.Decoder(Event).decode
+        self._connections = 0
+
+    @property
+    def reconnects(self) -> int:
+        """How many connections were made after the first."""
+        return max(0, self._connections - 1)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has said yes."""
+        return self._connection is not None and self._connection.ready
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether bytes wait for the socket to take them."""
+        return self._connection is not None and self._connection.wants_write
+
+    @property
+    def room(self) -> int:
+        """Messages that may leave now: the window is refilled one for one."""
+        return self._connection.window - len(self._unanswered) if self._connection else 0
+
+    @property
+    def heard_s(self) -> float:
+        """When the broker last spoke."""
+        return self._connection.heard_s if self._connection else -math.inf
+
+    def fileno(self) -> int:
+        """For select; -1 while there is no connection."""
+        return self._connection.fileno() if self._connection else -1
+
+    def patience_s(self, most_s: float) -> float:
+        """How long the loop may wait: until the next attempt, at most `most_s`."""
+        if self._connection:
+            return most_s
+        return min(most_s, max(0.0, self._attempt_s - time.monotonic()))
+
+    def turn(self, *, readable: bool, writable: bool, now_s: float) -> bool:
+        """Move the connection on, or attempt one when due; True if it has just become ready. Raises Lost."""
+        if self._connection is None:
+            if now_s >= self._attempt_s:
+                self._connect()
+            return False
+        was_ready = self._connection.ready
+        self._connection.turn(readable=readable, writable=writable)
+        if self._connection.ready and not was_ready:
+            self._welcome(now_s)
+            return True
+        oldest = next(iter(self._unanswered.values()), None)
+        if oldest and now_s - oldest[0] > _STALL_S:
+            raise Lost(f"no PUBACK for {_STALL_S:.0f} s")
+        return False
+
+    def lost(self, reason: str, now_s: float) -> None:
+        """Give the connection up and plan the next attempt."""
+        wait_s = self._backoff.next_s()
+        if self._connection:
+            if self._connection.ready and now_s - self._ready_s >= _PROVEN_S:
+                self._backoff.reset()
+            fall_back = self._connection.version_refused
+            wait_s = 0.0 if fall_back else wait_s
+            self._version5 = not fall_back
+            self._connection.close()
+            self._connection = None
+        self._unanswered.clear()
+        self._attempt_s = now_s + wait_s
+        log.warning("broker: %s; next attempt in %.1f s", reason, wait_s)
+
+    def publish(self, suffix: str, payload: bytes) -> None:
+        """Send what is not in the outbox; one that is too large is dropped and logged. Raises Lost."""
+        try:
+            self._send(suffix, payload, None, [])
+        except TooLarge as fault:
+            log.warning("not sent: %s", fault)
+
+    def publish_event(self, row: Row, *, late: bool) -> int:
+        """Send an event; 0, or the reason code why this broker cannot take it. Raises Lost."""
+        event = self._decode(row.payload)
+        payload = msgspec.json.encode(event_payload(event, backfill=late))
+        try:
+            self._send(f"event/{event.kind.value}", payload, row.key, cloud_event(event, self._prefix))
+        except TooLarge as fault:
+            log.warning("not sent: %s", fault)
+            return PACKET_TOO_LARGE
+        return 0
+
+    def answers(self) -> list[tuple[Key, int]]:
+        """Take out the PUBACKs of events: (key, reason code)."""
+        found: list[tuple[Key, int]] = []
+        while self._connection and self._connection.answers:
+            mid, reason = self._connection.answers.popleft()
+            _, key = self._unanswered.pop(mid, (0.0, None))
+            if key:
+                found.append((key, reason))
+        return found
+
+    def forget_events(self) -> None:
+        """PUBACKs still to come belong to a store that has been set aside."""
+        self._unanswered = {mid: (at, None) for mid, (at, _) in self._unanswered.items()}
+
+    def stop(self) -> None:
+        """Tell the plant that this stop is meant, if it listens within a moment, and disconnect."""
+        if self._connection is None:
+            return
+        try:
+            if self.connected and self._settled():
+                self.publish("status", self._status(online=False, reason="stopped"))
+                self._settled()
+            self._connection.disconnect()
+        except Lost:
+            self._connection.close()
+        self._connection = None
+
+    def _connect(self) -> None:
+        will = (f"{self._prefix}/status", self._status(online=False, reason="lost"))
+        self._connection = Connection(
+            self._config, self._device, will, password=self._password, version5=self._version5
+        )
+
+    def _welcome(self, now_s: float) -> None:
+        self._ready_s = now_s
+        self._connections += 1
+        self.publish("status", self._status(online=True, reason="connected"))
+        version = "5" if self._version5 else "3.1.1, where a refused event looks delivered"
+        log.info("broker: connected to %s:%d with MQTT %s", self._config.host, self._config.port, version)
+
+    def _settled(self) -> bool:
+        """Wait a moment until nothing is unanswered."""
+        end_s = time.monotonic() + _FAREWELL_S
+        while self._connection and self._unanswered and time.monotonic() < end_s:
+            self._connection.turn(readable=True, writable=True)
+            self.answers()
+            time.sleep(0.005)
+        return not self._unanswered
+
+    def _send(self, suffix: str, payload: bytes, key: Key | None, attributes: list[tuple[str, str]]) -> None:
+        if self._connection is None:
+            raise Lost("no connection")
+        topic = TOPICS[suffix]
+        mid = self._connection.publish(
+            f"{self._prefix}/{suffix}",
+            payload,
+            retain=topic.retain,
+            expiry_s=topic.expiry_s,
+            attributes=attributes,
+        )
+        self._unanswered[mid] = (time.monotonic(), key)
+
+    def _status(self, *, online: bool, reason: str) -> bytes:
+        status = Status(online=online, start=self._start, reason=reason)  # type: ignore[arg-type]
+        return msgspec.json.encode(status)
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(
+            f"uplink.password_file: {file}: {fault}; expected a readable text file with the broker's password"
+        ) from fault

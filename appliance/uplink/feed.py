@@ -1,0 +1,68 @@
+"""What the guard says: the connection to its socket, and the latest of everything it sent."""
+
+import contextlib
+import math
+from pathlib import Path
+
+from appliance import wire
+from appliance.records import GuardState, Hello, Score
+
+_RETRY_S = 1.0
+_MESSAGES_PER_TURN = 200
+
+
+class Feed:
+    """Listens to the guard and connects again when it restarts. Works without a guard: then nothing comes.
+
+    state: the guard's latest state; None until one came. Times are the caller's monotonic seconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._link: wire.Link | None = None
+        self._retry_s = -math.inf
+        self._newest_ns: dict[str, int] = {}
+        self.state: GuardState | None = None
+
+    def fileno(self) -> int:
+        """For select; -1 while there is no guard."""
+        return self._link.fileno() if self._link else -1
+
+    def receive(self, now_s: float) -> list[Score]:
+        """Take in what has come; returns the scores that are new, oldest first."""
+        if self._link is None:
+            self._connect(now_s)
+        scores: list[Score] = []
+        try:
+            for _ in range(_MESSAGES_PER_TURN):
+                message = self._link.receive() if self._link else None
+                if message is None:
+                    break
+                if isinstance(message, Score):
+                    scores.append(message)
+                elif isinstance(message, GuardState):
+                    self.state = message
+                    scores += message.scores
+        except wire.Closed:
+            self.close()
+        return [score for score in scores if self._is_new(score)]
+
+    def close(self) -> None:
+        """Leave the guard."""
+        if self._link:
+            self._link.close()
+            self._link = None
+
+    def _connect(self, now_s: float) -> None:
+        if now_s < self._retry_s:
+            return
+        self._retry_s = now_s + _RETRY_S
+        with contextlib.suppress(OSError, wire.Closed):
+            self._link = wire.connect(self._path, Hello(role="uplink"))
+            self._newest_ns = {}
+
+    def _is_new(self, score: Score) -> bool:
+        if self._newest_ns.get(score.sensor, -1) >= score.t1_mono_ns:
+            return False
+        self._newest_ns[score.sensor] = score.t1_mono_ns
+        return True

@@ -1,0 +1,232 @@
+"""One life of one MQTT connection, driven by the caller's thread: no thread of paho's, no hidden reconnect.
+
+paho's call-backs only append to queues, so an exception is always ours and always seen. What paho ignores is
+honoured here: Receive Maximum, Maximum Packet Size, TCP_NODELAY, a time limit for the CONNACK.
+"""
+
+import random
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from appliance.config import Uplink
+
+_CONNECT_S = 3.0
+_UNSUPPORTED_VERSION = 0x84
+_SESSION_EXPIRY_S = 60
+_WILL_DELAY_S = 10
+_HEADER_BYTES = 64
+
+
+class Lost(Exception):  # noqa: N818 - an ordinary end, not a fault
+    """The connection is gone or was refused; the message says why."""
+
+
+class TooLarge(Exception):  # noqa: N818 - a verdict about one message
+    """The broker's Maximum Packet Size forbids this message."""
+
+
+class Backoff:
+    """Full jitter: a wait drawn from 0 to a limit that doubles with each attempt."""
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._limit_s = first_s
+
+    def next_s(self) -> float:
+        """Seconds to wait before the next attempt."""
+        wait_s = random.uniform(0, min(self._limit_s, self._most_s))
+        self._limit_s = min(self._limit_s * 2, self._most_s)
+        return wait_s
+
+    def reset(self) -> None:
+        """Begin again with short waits: a connection has proved itself."""
+        self._limit_s = self._first_s
+
+
+class Connection:
+    """A connection with a retained last will.
+
+    answers: (mid, reason code) of each PUBACK, oldest first; the caller takes them out.
+    window: how many messages may be unanswered at once, known when `ready`.
+    heard_s: monotonic time at which the broker last spoke.
+
+    Raises:
+        Lost: it cannot be reached within 3 s.
+    """
+
+    def __init__(
+        self,
+        config: Uplink,
+        client_id: str,
+        will: tuple[str, bytes],
+        *,
+        password: str | None = None,
+        version5: bool = True,
+    ) -> None:
+        self.version5 = version5
+        self.ready = False
+        self.window = config.window
+        self.answers: deque[tuple[int, int]] = deque()
+        self._largest_bytes = 0
+        self._reason = ""
+        self._refusal = 0
+        self._client = self._made(client_id, will)
+        if config.username:
+            self._client.username_pw_set(config.username, password)
+        try:
+            self._begin(config)
+        except (OSError, ValueError) as fault:
+            self.close()
+            raise Lost(f"{config.host}:{config.port} cannot be reached: {fault}") from fault
+        self._began_s = self.heard_s = time.monotonic()
+
+    @property
+    def version_refused(self) -> bool:
+        """Whether the broker said that it does not speak MQTT 5."""
+        return self._refusal == _UNSUPPORTED_VERSION
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether bytes wait for the socket to take them."""
+        return self._client.want_write()
+
+    def fileno(self) -> int:
+        """For select."""
+        sock = self._client.socket()
+        return -1 if sock is None else sock.fileno()
+
+    def turn(self, *, readable: bool, writable: bool) -> None:
+        """Do what select said can be done, and keep the connection alive. Raises Lost."""
+        now_s = time.monotonic()
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if readable:
+            code = self._client.loop_read()
+            self.heard_s = now_s
+        if not code and writable and self._client.want_write():
+            code = self._client.loop_write()
+        if not code:
+            code = self._client.loop_misc()
+        if code or self._reason or self._client.socket() is None:
+            raise Lost(self._reason or f"connection lost: {code.name}")
+        if not self.ready and now_s - self._began_s > _CONNECT_S:
+            raise Lost(f"no CONNACK within {_CONNECT_S:.0f} s")
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool,
+        expiry_s: int | None = None,
+        attributes: Sequence[tuple[str, str]] = (),
+    ) -> int:
+        """Send with QoS 1; returns the mid that will stand in `answers`. Raises Lost, TooLarge."""
+        size = len(topic.encode()) + len(payload) + _HEADER_BYTES
+        size += sum(len(name.encode()) + len(value.encode()) + 5 for name, value in attributes)
+        if self._largest_bytes and size > self._largest_bytes:
+            raise TooLarge(f"{topic}: {size} bytes; the broker takes {self._largest_bytes}")
+        sent = self._client.publish(
+            topic, payload, qos=1, retain=retain, properties=self._publish_properties(expiry_s, attributes)
+        )
+        if sent.rc:
+            raise Lost(f"{topic}: not sent: {sent.rc.name}")
+        return sent.mid
+
+    def disconnect(self) -> None:
+        """Say goodbye, so that the broker drops the will, and close."""
+        self._client.disconnect()
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket, and let paho's client go."""
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+        self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
+
+    def _made(self, client_id: str, will: tuple[str, bytes]) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=None if self.version5 else True,
+            protocol=MQTTv5 if self.version5 else MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _CONNECT_S
+        client.max_inflight_messages_set(0)
+        delay = None
+        if self.version5:
+            delay = _properties(PacketTypes.WILLMESSAGE)
+            delay.WillDelayInterval = _WILL_DELAY_S
+        client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        return client
+
+    def _begin(self, config: Uplink) -> None:
+        if self.version5:
+            session = _properties(PacketTypes.CONNECT)
+            session.SessionExpiryInterval = _SESSION_EXPIRY_S
+            self._client.connect(
+                config.host, config.port, config.keepalive_s, clean_start=True, properties=session
+            )
+        else:
+            self._client.connect(config.host, config.port, config.keepalive_s)
+        sock = self._client.socket()
+        if not isinstance(sock, socket.socket):
+            raise ConnectionError("closed at once")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _publish_properties(
+        self, expiry_s: int | None, attributes: Sequence[tuple[str, str]]
+    ) -> Properties | None:
+        if not self.version5:
+            return None
+        properties = _properties(PacketTypes.PUBLISH)
+        properties.ContentType = "application/json"
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        if attributes:
+            properties.UserProperty = list(attributes)
+        return properties
+
+    def _on_connect(
+        self,
+        _client: Client,
+        _data: Any,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = reason.value
+            self._reason = f"the broker refused the connection: {reason} (0x{reason.value:02x})"
+            return
+        self.window = min(self.window, getattr(properties, "ReceiveMaximum", self.window))
+        self._largest_bytes = getattr(properties, "MaximumPacketSize", 0)
+        self.ready = True
+
+    def _on_disconnect(
+        self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        self._reason = self._reason or f"connection ended: {reason}"
+
+    def _on_publish(
+        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        self.answers.append((mid, reason.value))
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call]

@@ -1,0 +1,195 @@
+"""From the appliance's records to the payloads of the contract. Pure: no clock, no socket.
+
+Display units appear only here: acceleration in g, velocity in mm/s, temperature in °C.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import UNSET
+
+from appliance.config import Config
+from appliance.records import (
+    Event,
+    GuardState,
+    Level,
+    Quality,
+    Score,
+    Severity,
+    TemperatureReading,
+    Validity,
+)
+from appliance.uplink.topics import EventPayload, Info, InfoChannel, Metric, State, Telemetry
+
+_STANDARD_GRAVITY_MPS2 = 9.80665
+_SEVERITY_N: dict[Severity, int] = {"info": 0, "warning": 1, "alarm": 2, "critical": 3}
+_LEVEL_NAMES = ("normal", "learning", "warning", "alarm", "tripped")
+_DISPLAY = {"_mps2": ("_g", 1 / _STANDARD_GRAVITY_MPS2), "_mms": ("_mm_s", 1.0), "_degc": ("_c", 1.0)}
+_UNITS = {"_g": "g", "_mm_s": "mm/s", "_c": "°C", "_hz": "Hz", "_s": "s"}
+_MESSAGE_MOST = 240
+_ENVELOPE = {"v", "id", "ts", "tsq", "backfill"}
+_KINDS = {"ok": "bool", "sensor": "string", "level": "int"}
+
+
+def event_payload(event: Event, *, backfill: bool) -> EventPayload:
+    """The payload of `event/{kind}`. The message is cut to 240 characters."""
+    top = list(event.top[:3])
+    names = [item.feature for item in top] + [UNSET] * 3
+    shares = [float(item.share) for item in top] + [UNSET] * 3
+    return EventPayload(
+        id=event.id,
+        seq=event.seq,
+        ts=event.at_utc_ns // 1_000_000,
+        tsq=event.time_quality,
+        backfill=backfill,
+        type=event.type,
+        severity=event.severity,
+        severity_n=_SEVERITY_N[event.severity],
+        message=event.message
+        if len(event.message) <= _MESSAGE_MOST
+        else event.message[: _MESSAGE_MOST - 1] + "…",
+        action=event.action,
+        value=_figure(event.value),
+        limit=_figure(event.limit),
+        unit=event.unit,
+        latency_ms=_figure(event.latency_ms),
+        channel=event.channel or UNSET,
+        top1=names[0],
+        top1_share=shares[0],
+        top2=names[1],
+        top2_share=shares[1],
+        top3=names[2],
+        top3_share=shares[2],
+        model=event.model or UNSET,
+        wave=event.evidence or UNSET,
+    )
+
+
+def cloud_event(event: Event, source: str) -> list[tuple[str, str]]:
+    """CloudEvents 1.0 attributes, binary mode, for MQTT 5 User Properties. source: the topic prefix."""
+    at = datetime.fromtimestamp(event.at_utc_ns // 1_000_000 / 1e3, UTC)
+    return [
+        ("specversion", "1.0"),
+        ("id", str(event.id)),
+        ("source", source),
+        ("type", event.type),
+        ("time", at.isoformat(timespec="milliseconds").replace("+00:00", "Z")),
+    ]
+
+
+def level(state: GuardState) -> int:
+    """0 normal, 1 learning, 2 warning, 3 alarm, 4 tripped: the worst that holds."""
+    if state.tripped:
+        return 4
+    learning = any(score.quality is Quality.LEARNING for score in state.scores)
+    return {Level.NORMAL: int(learning), Level.ALERT: 2, Level.DANGER: 3}[state.level]
+
+
+def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
+    """The payload of `state`. The score shown is the one nearest to, or farthest over, its threshold."""
+    score = max(state.scores, key=lambda item: _ratio(item) or 0.0, default=None)
+    worst = [channel.since_mono_ns for channel in state.channels if channel.level is state.level]
+    number = level(state)
+    return State(
+        ts=state.at_utc_ns // 1_000_000,
+        tsq=state.time_quality,
+        level=number,
+        level_name=_LEVEL_NAMES[number],  # type: ignore[arg-type]
+        alarm=number >= 3,
+        tripped=state.tripped,
+        ok=all(channel.ok for channel in state.channels),
+        machine=state.machine.value,
+        score=_figure(score.value) if score else None,
+        threshold=_figure(score.threshold) if score else None,
+        backlog=backlog,
+        oldest_s=oldest_s,
+        since=max(0, _utc_ns(state, min(worst)) // 1_000_000) if worst else UNSET,
+    )
+
+
+def telemetry(score: Score, state: GuardState, id_: int) -> dict[str, object]:
+    """The payload of `telemetry`: one window's score and metrics, with the guard's state at the time."""
+    fixed = Telemetry(
+        id=id_,
+        ts=_utc_ns(state, score.t1_mono_ns) // 1_000_000,
+        tsq=state.time_quality,
+        backfill=False,
+        ok=score.quality is not Quality.NOT_OK and all(map(math.isfinite, score.metrics.values())),
+        sensor=score.sensor,
+        level=level(state),
+        score=_figure(score.value),
+        threshold=_figure(score.threshold),
+        ratio=_ratio(score),
+    )
+    shown: dict[str, object] = msgspec.to_builtins(fixed)
+    return shown | _displayed(score.metrics) | _temperatures(state.temperatures)
+
+
+def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: str, ts: int) -> Info:
+    """The payload of `info`. sample: the keys of the latest telemetry payload."""
+    measured = {clock.sensor: clock.rate_hz for clock in state.clocks} if state else {}
+    channels = [
+        InfoChannel(
+            sensor.name,
+            "acceleration",
+            "g",
+            float(sensor.rate_hz or round(measured.get(sensor.name, 0.0), -1)),
+            sensor.axes or UNSET,
+        )
+        for sensor in config.vibration
+    ]
+    channels += [
+        InfoChannel(sensor.name, "temperature", "°C", 1.0 / sensor.period_s) for sensor in config.temperature
+    ]
+    return Info(
+        ts=ts,
+        device=config.machine.device,
+        fw=fw,
+        model=next((score.model for score in state.scores if score.model), "") if state else "",
+        channels=tuple(channels),
+        metrics={key: _metric(key) for key in sample if key not in _ENVELOPE},
+    )
+
+
+def _metric(key: str) -> Metric:
+    unit = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), UNSET)
+    return Metric(_KINDS.get(key, "float"), unit)  # type: ignore[arg-type]
+
+
+def _displayed(metrics: Mapping[str, float]) -> dict[str, object]:
+    shown: dict[str, object] = {}
+    for key, value in metrics.items():
+        unit = next((suffix for suffix in _DISPLAY if key.endswith(suffix)), "")
+        suffix, factor = _DISPLAY.get(unit, ("", 1.0))
+        shown[key.removesuffix(unit) + suffix] = _figure(value * factor)
+    return shown
+
+
+def _temperatures(readings: Iterable[TemperatureReading]) -> dict[str, object]:
+    """`temp_c`: the hottest that may be trusted; with several thermometers each also under its own name."""
+    trusted = {r.sensor: r.degc if r.validity is Validity.OK else None for r in readings}
+    if not trusted:
+        return {}
+    hottest = max((degc for degc in trusted.values() if degc is not None), default=None)
+    each: dict[str, object] = {
+        f"temp_{name.replace('-', '_')}_c": _figure(degc) for name, degc in trusted.items()
+    }
+    return {"temp_c": _figure(hottest), **(each if len(trusted) > 1 else {})}
+
+
+def _utc_ns(state: GuardState, mono_ns: int) -> int:
+    """UTC of a monotonic time, by the pair of times in the guard's state."""
+    return state.at_utc_ns + mono_ns - state.at_mono_ns
+
+
+def _ratio(score: Score) -> float | None:
+    if score.value is None or not score.threshold:
+        return None
+    return _figure(score.value / score.threshold)
+
+
+def _figure(value: float | None) -> float | None:
+    """A float of seven digits, so that JSON shows a decimal point; None (null) for what is no number."""
+    return float(f"{value:.7g}") if value is not None and math.isfinite(value) else None

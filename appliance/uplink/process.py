@@ -1,0 +1,112 @@
+"""The uplink process: one thread that drains the outbox to the broker and shows the machine's present state.
+
+One turn of the loop: wait for the broker, the guard or half a second; take in what came; send what may leave.
+"""
+
+import logging
+import select
+import threading
+import time
+from collections.abc import Callable
+
+from appliance.config import Config
+from appliance.uplink.broker import Broker
+from appliance.uplink.drain import FIRST_ERROR, Drain
+from appliance.uplink.feed import Feed
+from appliance.uplink.live import Live
+from appliance.uplink.mqtt import Lost
+from appliance.uplink.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.5
+
+
+def run(config: Config, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Work until `stop` is set. `beat` is called once per turn of the loop.
+
+    Raises:
+        StoreError: the event store cannot be used. The process ends and is started again.
+        ConfigError: the broker's password file cannot be read.
+    """
+    if not config.uplink.enabled:
+        log.info("uplink.enabled is false: events stay on disk")
+        while not stop.wait(_POLL_S):
+            beat()
+        return
+    uplink = _Uplink(config)
+    while not stop.is_set():
+        uplink.turn()
+        beat()
+    uplink.close()
+
+
+class _Uplink:
+    """The parts of the process and their common turn."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._outbox = Outbox(config.store_path)
+        self._drain = Drain(self._outbox, config.uplink.settle_s)
+        self._feed = Feed(config.socket_path)
+        self._live = Live(config, self._outbox.start)
+        self._broker = Broker(config, self._outbox.start)
+
+    def turn(self) -> None:
+        """One turn of the loop; at most half a second, plus at most 3 s for a connection attempt."""
+        readable, writable = self._wait()
+        now_s = time.monotonic()
+        self._follow_store(now_s)
+        self._live.hear(self._feed.receive(now_s), self._feed.state, now_s)
+        try:
+            if self._broker.turn(readable=readable, writable=writable, now_s=now_s):
+                self._drain.connected(now_s)
+                self._live.connected()
+            if self._broker.connected:
+                self._exchange(now_s)
+        except Lost as reason:
+            self._take_answers(now_s)
+            self._broker.lost(str(reason), time.monotonic())
+
+    def close(self) -> None:
+        """Say `stopped` to the plant if it can be reached, and close everything."""
+        self._broker.stop()
+        self._feed.close()
+        self._outbox.close()
+
+    def _wait(self) -> tuple[bool, bool]:
+        broker, guard = self._broker.fileno(), self._feed.fileno()
+        reads = [fd for fd in (broker, guard) if fd >= 0]
+        writes = [broker] if broker >= 0 and self._broker.wants_write else []
+        readable, writable, _ = select.select(reads, writes, [], self._broker.patience_s(_POLL_S))
+        return broker in readable, broker in writable
+
+    def _exchange(self, now_s: float) -> None:
+        self._take_answers(now_s)
+        self._drain.settle(self._broker.heard_s, now_s)
+        self._live.refresh(self._drain, self._outbox, self._broker.reconnects, now_s)
+        while self._broker.room and (retained := self._live.next_retained()):
+            self._broker.publish(*retained)
+        for row in self._drain.take(self._broker.room, now_s):
+            refusal = self._broker.publish_event(row, late=self._drain.is_late(row.key))
+            if refusal:
+                self._drain.answered(row.key, refusal, now_s)
+        while self._broker.room and (sample := self._live.next_sample(now_s)):
+            self._broker.publish("telemetry", sample)
+
+    def _take_answers(self, now_s: float) -> None:
+        for key, reason in self._broker.answers():
+            if reason >= FIRST_ERROR:
+                log.warning("broker: event %d refused with 0x%02x: kept, offered again later", key[1], reason)
+            self._drain.answered(key, reason, now_s)
+
+    def _follow_store(self, now_s: float) -> None:
+        """Change over to the file that the guard has begun after setting a damaged one aside."""
+        if not self._outbox.replaced:
+            return
+        log.warning("the guard has begun a new event store: following it")
+        self._outbox.close()
+        self._outbox = Outbox(self._config.store_path)
+        self._drain = Drain(self._outbox, self._config.uplink.settle_s)
+        self._drain.connected(now_s)
+        self._broker.forget_events()

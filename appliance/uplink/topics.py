@@ -1,0 +1,199 @@
+"""The MQTT contract: every topic with its payload type. docs/TOPICS.md and the JSON Schemas come from here.
+
+A payload is one flat JSON object with one type per key for ever; floats carry a decimal point, a value that
+is not known is null. Adding keys is a minor change, consumers ignore keys they do not know.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from appliance.config import Site
+from appliance.records import Action, Severity, TimeQuality
+
+Version = Literal[1]
+Id = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=2**53 - 1,
+        description="unique per device: (start counter << 32) | n; increasing over restarts within a "
+        "topic class; consumers drop a repeated id",
+    ),
+]
+Millis = Annotated[
+    int,
+    Meta(ge=0, description="UTC, milliseconds since 1970, of the measurement or event, never of the sending"),
+]
+Tsq = Annotated[
+    TimeQuality,
+    Meta(description="ntp: disciplined clock; est: free-running clock; none: unknown, order by id"),
+]
+Count = Annotated[int, Meta(ge=0)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Figure = float | None
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """Whether the appliance is there; also its last will."""
+
+    v: Version = 1
+    online: bool
+    start: Annotated[
+        int,
+        Meta(
+            ge=1, description="start counter; ignore an offline with a smaller one than the last online had"
+        ),
+    ]
+    reason: Literal["connected", "lost", "stopped"]
+
+
+class Metric(Struct, frozen=True):
+    """One key of `telemetry`."""
+
+    type: Literal["float", "int", "bool", "string"]
+    unit: str | UnsetType = UNSET
+
+
+class InfoChannel(Struct, frozen=True):
+    """One sensor. fs_hz: samples per second; 0.0 where not known yet."""
+
+    name: str
+    kind: Literal["acceleration", "temperature"]
+    unit: str
+    fs_hz: float
+    axes: int | UnsetType = UNSET
+
+
+class Info(Struct, frozen=True, kw_only=True):
+    """What this appliance is; changes only with firmware, model or configuration."""
+
+    v: Version = 1
+    ts: Millis
+    device: str
+    fw: str
+    model: str
+    channels: tuple[InfoChannel, ...]
+    metrics: dict[str, Metric]
+    schema: str = "pdm/v1"
+    commands: tuple[str, ...] = ()
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """The present condition. level: 0 normal, 1 learning, 2 warning (Alert), 3 alarm (Danger), 4 tripped."""
+
+    v: Version = 1
+    ts: Millis
+    tsq: Tsq
+    level: Annotated[int, Meta(ge=0, le=4)]
+    level_name: Literal["normal", "learning", "warning", "alarm", "tripped"]
+    alarm: Annotated[bool, Meta(description="level is alarm or tripped")]
+    tripped: bool
+    ok: Annotated[bool, Meta(description="false: some channel may not be trusted")]
+    machine: Literal["off", "transient", "running", "unknown"]
+    score: Figure
+    threshold: Figure
+    backlog: Annotated[int, Meta(ge=0, description="events not delivered yet")]
+    oldest_s: Annotated[int, Meta(ge=0, description="age of the oldest of them")]
+    since: Millis | UnsetType = UNSET
+
+
+class Telemetry(Struct, frozen=True, kw_only=True):
+    """One flat sample per window. The window's metrics follow as further float keys, see `info.metrics`."""
+
+    v: Version = 1
+    id: Id
+    ts: Millis
+    tsq: Tsq
+    backfill: bool
+    ok: Annotated[bool, Meta(description="false: a sensor or the model was not usable in this window")]
+    sensor: str
+    level: Annotated[int, Meta(ge=0, le=4)]
+    score: Figure
+    threshold: Figure
+    ratio: Annotated[Figure, Meta(description="score / threshold")]
+
+
+class EventPayload(Struct, frozen=True, kw_only=True):
+    """Something happened; at least once, durable before it is sent."""
+
+    v: Version = 1
+    id: Id
+    seq: Annotated[int, Meta(ge=1, description="contiguous per device over all events: a hole means lost")]
+    ts: Millis
+    tsq: Tsq
+    backfill: Annotated[bool, Meta(description="true: sent late, after an outage, or offered again")]
+    type: Annotated[str, Meta(pattern=r"^[a-z]+(\.[a-z_]+)+$", examples=["alarm.raised", "trip.fired"])]
+    severity: Severity
+    severity_n: Annotated[int, Meta(ge=0, le=3)]
+    message: Annotated[str, Meta(max_length=240)]
+    action: Action
+    value: Annotated[Figure, Meta(description="what was found, in `unit`")]
+    limit: Annotated[Figure, Meta(description="what it was compared with, in `unit`")]
+    unit: str
+    latency_ms: Annotated[Figure, Meta(description="of a trip: block in memory to relay line written")]
+    channel: str | UnsetType = UNSET
+    top1: str | UnsetType = UNSET
+    top1_share: float | UnsetType = UNSET
+    top2: str | UnsetType = UNSET
+    top2_share: float | UnsetType = UNSET
+    top3: str | UnsetType = UNSET
+    top3_share: float | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    wave: Annotated[str, Meta(description="the waveform kept on the device")] | UnsetType = UNSET
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """How the appliance itself is. Counters begin at 0 with each start of the uplink."""
+
+    v: Version = 1
+    ts: Millis
+    up_s: Count
+    backlog: Count
+    oldest_s: Count
+    evicted_telemetry: Annotated[int, Meta(ge=0, description="samples dropped while the broker was away")]
+    evicted_events: Count
+    refused: Annotated[int, Meta(ge=0, description="events that the broker refused; kept and offered again")]
+    nobody_listening: Annotated[int, Meta(ge=0, description="offers of an event that no subscriber took")]
+    reconnects: Count
+    infer_p50_ms: Figure
+    infer_p99_ms: Figure
+    cpu_load: Figure
+    rss_mb: Annotated[Figure, Meta(description="resident memory of the uplink process")]
+    disk_free_mb: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One row of the contract. All are sent with QoS 1. expiry_s: MQTT 5 Message Expiry; None: never."""
+
+    suffix: str
+    payload: type[Struct]
+    retain: bool
+    durable: bool
+    expiry_s: int | None
+    when: str
+
+
+_ROWS = (
+    Topic("status", Status, True, False, None, "connect, clean stop; the will says offline"),
+    Topic("info", Info, True, False, None, "connect, and when model, sensors or firmware change"),
+    Topic("state", State, True, False, 300, "on change, and every `uplink.state_period_s`; live only"),
+    Topic("telemetry", Telemetry, False, False, 60, "each window, live only (younger than 30 s)"),
+    Topic("event/trip", EventPayload, False, True, None, "the relay dropped"),
+    Topic("event/alarm", EventPayload, False, True, None, "a channel changed its level"),
+    Topic(
+        "event/health", EventPayload, False, True, None, "the appliance or a sensor has a fault, or no more"
+    ),
+    Topic("event/audit", EventPayload, False, True, None, "a person or the system did something"),
+    Topic("health", Health, True, False, 900, "connect, and every `uplink.health_period_s`"),
+)
+TOPICS: Mapping[str, Topic] = {topic.suffix: topic for topic in _ROWS}
+"""By suffix; the full topic is `{prefix}/{suffix}`."""
+
+
+def prefix(site: Site) -> str:
+    """Where all topics of this appliance begin: pdm/v1/{site}/{area}/{asset}/{device}."""
+    return f"pdm/v1/{site.site}/{site.area}/{site.asset}/{site.device}"
