@@ -71,7 +71,7 @@ class RecordingVibration:
         end = int(at[-1]) + 1
         end_s = self._first_s + end / self.rate_hz
         if not self._clock.wait(end_s):
-            return Samples(self._counts[:0], self._clock.stamp_ns(end_s))
+            return Samples(self._counts[:0], self._clock.stamp_ns(self._clock.now_s()))
         counts = self._counts[self._next : self._next + len(at)]
         lost = int(at[0]) - self._played_to
         self._next += len(at)

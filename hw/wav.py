@@ -144,7 +144,8 @@ def _check_format(path: Path, form: _Format) -> None:
 def _decode(data: memoryview, form: _Format) -> NDArray[np.float64]:
     """Samples as a share of full scale, shape (n, channels)."""
     if form.code == FLOAT:
-        flat = np.frombuffer(data, f"<f{form.bits // 8}").astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a missing sample like any other
+            flat = np.frombuffer(data, f"<f{form.bits // 8}").astype(np.float64)
     elif form.bits == 8:
         flat = (np.frombuffer(data, np.uint8).astype(np.float64) - 128.0) / 128.0
     elif form.bits == 24:

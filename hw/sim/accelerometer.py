@@ -88,7 +88,7 @@ class SimAccelerometer:
             self._sample()
         end_s = float(self._taken_s[self._drain - 1])
         if not self._clock.wait(end_s):
-            return Samples(self._counts[:0], self._clock.stamp_ns(end_s))
+            return Samples(self._counts[:0], self._clock.stamp_ns(self._clock.now_s()))
         counts, self._counts = self._counts[: self._drain], self._counts[self._drain :]
         self._taken_s = self._taken_s[self._drain :]
         return self._deliver(counts, end_s)

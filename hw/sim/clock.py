@@ -31,14 +31,14 @@ class SimClock:
                 f"speed {speed}: expected 0 (as fast as it can) or a positive factor; give 1.0 for real time"
             )
         self.speed = math.inf if speed == 0.0 else speed
-        now_ns = time.monotonic_ns()
-        self.epoch_ns = now_ns if epoch_ns is None else epoch_ns
-        self._joined_s = self._machine_s(now_ns)
+        self.epoch_ns = time.monotonic_ns() if epoch_ns is None else epoch_ns
+        self._joined_s = 0.0 if epoch_ns is None else self.now_s()
 
-    def _machine_s(self, mono_ns: int) -> float:
+    def now_s(self) -> float:
+        """Machine time now; 0 where it runs as fast as it can, for there is no now."""
         if math.isinf(self.speed):
             return 0.0
-        return max(0, mono_ns - self.epoch_ns) * 1e-9 * self.speed
+        return max(0, time.monotonic_ns() - self.epoch_ns) * 1e-9 * self.speed
 
     @property
     def real(self) -> bool:
@@ -51,7 +51,7 @@ class SimClock:
         In real time: now, because what was not sampled is gone. Accelerated: when this clock was made, so
         that a run depends on its seed alone and not on how long the process took to start.
         """
-        return self._machine_s(time.monotonic_ns()) if self.real else self._joined_s
+        return self.now_s() if self.real else self._joined_s
 
     def wait(self, machine_s: float) -> bool:
         """Wait until `machine_s` is due, at most 0.25 s of real time; True when it is due."""
