@@ -56,12 +56,12 @@ def load_zone(angle_rad: F64) -> F64:
 
 def pit_mps2(severity: F64) -> F64:
     """Peak at full load and speed of the resonance's answer to one impact."""
-    return 4.0 * severity + 55.0 * severity**6
+    return 4.0 * severity + 36.0 * severity**6
 
 
 def spall_mps2(severity: F64) -> F64:
     """Peak at full load and speed of the housing's answer to one impact: negligible, then violent."""
-    return 155.0 * severity**6
+    return 150.0 * severity**6
 
 
 class BearingFault:
