@@ -1,8 +1,8 @@
 """Fast Fourier transforms in single precision: scipy's pocketfft without the weight of `import scipy.fft`.
 
-The public import costs 0.19 s and 24 MB of resident memory (measured 2026, x86-64, scipy 1.17); its extension
-module alone costs 1 ms and 0.5 MB. The extension is private to scipy, so it is probed before it is trusted;
-where the probe fails the public package takes its place.
+The public import costs 0.17 s and 30 MB of resident memory on top of numpy; its extension module alone, as
+here, 6 ms and 3 MB (x86-64, Python 3.11, numpy 2.4, scipy 1.17). The extension is private to scipy, so it is
+probed before it is trusted; where the probe fails the public package takes its place.
 """
 
 import importlib.util
