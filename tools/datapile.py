@@ -40,7 +40,7 @@ def load(name: str) -> tuple[float, list[Recording]]:
 
 
 def decimated(recording: Recording, factor: int) -> Recording:
-    """The recording at 1/factor of its rate, less EDGE samples at both ends, where the filter has not settled.
+    """The recording at 1/factor of its rate, less EDGE samples at both ends, where the filter settles.
 
     With them, the first window of one healthy recording stands out 80-fold in its upper bands.
     """
