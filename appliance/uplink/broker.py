@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 PACKET_TOO_LARGE = 0x95
 _PROVEN_S = 10.0
 _STALL_S = 30.0
+_SILENCES = 2
 _FAREWELL_S = 0.8
 
 
@@ -42,6 +43,7 @@ class Broker:
         self._backoff = Backoff(self._config.backoff_s, self._config.backoff_max_s)
         self._connection: Connection | None = None
         self._version5 = True
+        self._silences = 0
         self._attempt_s = -math.inf
         self._ready_s = 0.0
         self._unanswered: dict[int, tuple[float, Key | None]] = {}
@@ -105,9 +107,8 @@ class Broker:
         if self._connection:
             if self._connection.ready and now_s - self._ready_s >= _PROVEN_S:
                 self._backoff.reset()
-            fall_back = self._connection.version_refused
-            wait_s = 0.0 if fall_back else wait_s
-            self._version5 = not fall_back
+            self._version5 = not self._refuses_version5(self._connection)
+            wait_s = wait_s if self._version5 else 0.0
             self._connection.close()
             self._connection = None
         self._unanswered.clear()
@@ -158,6 +159,13 @@ class Broker:
         except Lost:
             self._connection.close()
         self._connection = None
+
+    def _refuses_version5(self, connection: Connection) -> bool:
+        """MQTT 5 is offered first, always; 3.1.1 follows where 5 was refused, or met with silence again."""
+        if not connection.version5:
+            return False
+        self._silences = 0 if connection.ready else self._silences + connection.silent
+        return connection.version_refused or (connection.silent and self._silences >= _SILENCES)
 
     def _connect(self) -> None:
         will = (f"{self._prefix}/status", self._status(online=False, reason="lost"))

@@ -96,6 +96,11 @@ class Connection:
         return self._refusal == _UNSUPPORTED_VERSION
 
     @property
+    def silent(self) -> bool:
+        """Whether it never answered the CONNECT; some brokers refuse MQTT 5 like this (amqtt 0.12)."""
+        return not self.ready and not self._refusal
+
+    @property
     def wants_write(self) -> bool:
         """Whether bytes wait for the socket to take them."""
         return self._client.want_write()
