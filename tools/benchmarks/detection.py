@@ -192,8 +192,8 @@ def left_out(rate_hz: float) -> None:
     """ADI: learn at four speeds, judge the fifth: how bad an unknown operating condition is."""
     cut, recordings = adi(rate_hz)
     print(
-        f"\nADI CbM, {rate_hz / 1000:g} kHz, one speed left out: learn from the healthy recordings of the other "
-        f"four, judge it\n  (ours, int8; FPR = share of healthy windows flagged at a speed never learnt)\n"
+        f"\nADI CbM, {rate_hz / 1000:g} kHz, one speed left out: learn from the other four, judge "
+        f"this one\n  (ours, int8; FPR = share of healthy windows flagged at a speed never learnt)\n"
         f"  {'rpm':>6} {'AUC':>7} {'FPR':>7} {'TPR':>7}"
     )
     results = []
