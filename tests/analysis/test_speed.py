@@ -49,6 +49,27 @@ def test_broad_search_finds_the_shaft_without_a_nameplate():
     assert np.mean([abs(f / true - 1) < 0.01 for f, true in answered]) >= 0.95
 
 
+@pytest.mark.parametrize("strong", [2, 3, 4])
+def test_a_harmonic_that_is_stronger_is_not_taken_for_the_shaft(strong):
+    """Misalignment, a coupling, blades: every second, third or fourth line towers over the others."""
+    t = np.arange(8192) / 6400
+    rng = np.random.default_rng(strong)
+    for true in (11.3, 14.1):
+        height = [20 if h % strong == 0 else 1 for h in range(1, 4 * strong + 9)]
+        comb = sum(a * np.sin(2 * np.pi * true * h * t + h * h) for h, a in enumerate(height, 1))
+        found = speed_hz(spectrum([comb + rng.normal(0, 0.3, 8192)]), 6400 / 8192)
+        assert found == pytest.approx(true, rel=0.005)
+
+
+def test_a_bearing_comb_is_not_taken_for_the_shaft():
+    """The lines of an outer race, 3.59 × the shaft's, stand higher than the shaft's own."""
+    t = np.arange(8192) / 6400
+    noise = np.random.default_rng(9).normal(0, 0.3, 8192)
+    shaft = sum(np.sin(2 * np.pi * 24.7 * h * t + h) for h in range(1, 6))
+    race = sum(4 * np.sin(2 * np.pi * 3.59 * 24.7 * h * t + h) for h in range(1, 9))
+    assert speed_hz(spectrum([shaft + race + noise]), 6400 / 8192) == pytest.approx(24.7, rel=0.005)
+
+
 @pytest.mark.parametrize("nameplate_hz", [None, 24.7])
 def test_noise_and_silence_have_no_speed(nameplate_hz):
     rng = np.random.default_rng(1)
