@@ -1,0 +1,143 @@
+"""The payloads: what the schemas of the contract say, and what the page says."""
+
+import json
+import math
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from appliance.config import Config, Site
+from appliance.records import Level, Quality, TemperatureReading, Validity
+from appliance.uplink import payloads
+from appliance.uplink.topics import TOPICS, prefix
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = runpy.run_path(str(ROOT / "tools" / "topics"))
+EXAMPLES = {TOOL["schema_name"](kind): example for kind, example in TOOL["examples"]().items()}
+STATE, SCORE, EVENT = TOOL["STATE"], TOOL["SCORE"], TOOL["EVENT"]
+TARGET = ROOT.parent / "shared" / "design" / "mqtt-schema"
+ADDED = {"event": {"value", "limit", "unit"}, "state": {"machine"}}
+"""Keys that the contract's first draft did not have; adding keys is a minor change."""
+
+
+def wire(payload):
+    return json.loads(msgspec.json.encode(payload))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_fit_our_own_schemas(name):
+    schema = json.loads((ROOT / "docs" / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(wire(EXAMPLES[name]))
+    broken = {**wire(EXAMPLES[name]), "v": 2}
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors(broken))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_fit_the_schemas_of_the_design(name):
+    file = TARGET / f"{name}.schema.json"
+    if not file.exists():
+        pytest.skip("the design's schemas (../shared/design/mqtt-schema) are not on this machine")
+    known = {key: value for key, value in wire(EXAMPLES[name]).items() if key not in ADDED.get(name, ())}
+    jsonschema.Draft202012Validator(json.loads(file.read_text(encoding="utf-8"))).validate(known)
+
+
+def test_the_page_and_schemas_are_what_the_types_say():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "topics"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_topic_has_both_a_payload_and_children_and_all_are_short_enough():
+    names = [f"{prefix(Site())}/{suffix}" for suffix in TOPICS]
+    assert names[0] == "pdm/v1/site/area/machine/appliance/status"
+    assert not [(a, b) for a in names for b in names if b.startswith(f"{a}/")]
+    assert max(name.count("/") for name in names) <= 7
+
+
+def test_payloads_are_flat_and_floats_have_a_decimal_point():
+    for name in ("status", "state", "telemetry", "event", "health"):
+        text = msgspec.json.encode(EXAMPLES[name]).decode()
+        assert not [value for value in json.loads(text).values() if isinstance(value, (dict, list))], name
+        assert all(re.fullmatch("[a-z][a-z0-9_]*", key) for key in json.loads(text))
+    score = msgspec.structs.replace(SCORE, value=2, threshold=1, metrics={"vib_kurt": 3})
+    text = msgspec.json.encode(payloads.telemetry(score, STATE, 1)).decode()
+    assert '"score":2.0,"threshold":1.0,"ratio":2.0,"vib_kurt":3.0,"temp_c":70.0' in text
+
+
+def test_not_a_number_becomes_null_and_not_ok():
+    score = msgspec.structs.replace(SCORE, metrics={"vib_kurt": math.nan, "vib_rms_mps2": math.inf})
+    sample = wire(payloads.telemetry(score, STATE, 1))
+    assert (sample["vib_kurt"], sample["vib_rms_g"], sample["ok"]) == (None, None, False)
+    refused = msgspec.structs.replace(SCORE, quality=Quality.NOT_OK, value=None)
+    sample = wire(payloads.telemetry(refused, STATE, 1))
+    assert (sample["score"], sample["ratio"], sample["ok"]) == (None, None, False)
+
+
+def test_display_units_and_times():
+    sample = wire(payloads.telemetry(SCORE, STATE, 1))
+    assert sample["vib_rms_g"] == pytest.approx(0.412)
+    assert sample["vib_vel_mm_s"] == 1.9
+    assert sample["ts"] == 1_772_446_281_002 - 100
+    assert wire(payloads.state_payload(STATE, 0, 0))["since"] == 1_772_446_281_002 - 3100
+
+
+def test_temperature_is_the_hottest_that_may_be_trusted():
+    readings = (
+        TemperatureReading("bearing-a", 1, 50.0),
+        TemperatureReading("b", 1, 61.0),
+        TemperatureReading("c", 1, 900.0, Validity.RANGE),
+    )
+    sample = wire(payloads.telemetry(SCORE, msgspec.structs.replace(STATE, temperatures=readings), 1))
+    assert (sample["temp_c"], sample["temp_bearing_a_c"], sample["temp_c_c"]) == (61.0, 50.0, None)
+
+
+@pytest.mark.parametrize(
+    ("level", "tripped", "quality", "shown"),
+    [
+        (Level.NORMAL, False, Quality.OK, (0, "normal", False)),
+        (Level.NORMAL, False, Quality.LEARNING, (1, "learning", False)),
+        (Level.ALERT, False, Quality.LEARNING, (2, "warning", False)),
+        (Level.DANGER, False, Quality.OK, (3, "alarm", True)),
+        (Level.NORMAL, True, Quality.OK, (4, "tripped", True)),
+    ],
+)
+def test_the_level_shown_is_the_worst_that_holds(level, tripped, quality, shown):
+    score = msgspec.structs.replace(SCORE, quality=quality)
+    state = msgspec.structs.replace(STATE, level=level, tripped=tripped, scores=(score,))
+    payload = payloads.state_payload(state, 3, 4)
+    assert (payload.level, payload.level_name, payload.alarm) == shown
+
+
+def test_a_long_message_is_cut_and_the_rest_of_an_event_is_there():
+    payload = payloads.event_payload(msgspec.structs.replace(EVENT, message="ä" * 500), backfill=True)
+    assert len(payload.message) == 240
+    assert (payload.id, payload.seq, payload.backfill, payload.wave) == (EVENT.id, 412, True, EVENT.evidence)
+
+
+def test_cloud_events_attributes():
+    attributes = dict(payloads.cloud_event(EVENT, "pdm/v1/a/b/c/d"))
+    assert attributes == {
+        "specversion": "1.0",
+        "id": str(EVENT.id),
+        "source": "pdm/v1/a/b/c/d",
+        "type": "alarm.raised",
+        "time": "2026-03-02T10:11:21.002Z",
+    }
+
+
+def test_info_before_anything_is_known():
+    about = wire(payloads.info(Config(), None, (), "0.1.0", 5))
+    assert about["model"] == ""
+    assert about["metrics"] == {}
+    assert [channel["kind"] for channel in about["channels"]] == ["acceleration", "temperature"]
