@@ -192,7 +192,8 @@ class ClockHealth(msgspec.Struct, frozen=True):
 class GuardState(msgspec.Struct, frozen=True, tag=True):
     """The guard's present condition, sent to every listener on change and once a second.
 
-    latency_us: p50, p99, max of block in memory -> verdict and relay decision, over the recent blocks.
+    latency_us: p50, p99, max of block in memory -> verdict and relay decision, since the start.
+    score_latency_us: the same of window complete in memory -> its score judged.
     trip_latency_us: of the last trip, block in memory -> relay line written.
     """
 
@@ -208,6 +209,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     scores: tuple[Score, ...] = ()
     temperatures: tuple[TemperatureReading, ...] = ()
     latency_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    score_latency_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
     trip_latency_us: float | None = None
     events_accepted: int = 0
     pid: int = 0

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
 _STATE_PERIOD_S = 1.0
+_STATE_LEAST_S = 0.02
 _QUEUE = 10_000
 
 
@@ -143,7 +144,8 @@ class Guard:
             self.feed.turn(0.05)
             self.protection.watch()
             version, now_s = self.protection.version, time.monotonic()
-            if version != told_version or now_s - told_s >= _STATE_PERIOD_S:
+            quiet_s = now_s - told_s
+            if quiet_s >= _STATE_PERIOD_S or (version != told_version and quiet_s >= _STATE_LEAST_S):
                 state = self.protection.state()
                 self.feed.publish(
                     msgspec.structs.replace(state, events_accepted=self._accepted, pid=os.getpid())

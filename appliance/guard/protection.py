@@ -75,6 +75,7 @@ class Protection:
         self._energised = False
         self._at_ns = time.monotonic_ns()
         self.latency = LatencyHistogram()
+        self.score_latency = LatencyHistogram()
         self.trip_latency_us: float | None = None
         self.version = 0
         """Grows with every change a listener wants to hear of."""
@@ -93,7 +94,9 @@ class Protection:
             ]
             action = self._drive()
             latency_us = (time.perf_counter_ns() - got_ns) / 1e3
+            watch.arrivals.append((block.t1_mono_ns, got_ns))
             self._heard_s[sensor] = time.monotonic()
+        self.latency.add(latency_us)
         self._after(changes, action, latency_us)
         return block
 
@@ -146,9 +149,12 @@ class Protection:
             else:
                 change = self._engine.update(name, score.t1_mono_ns, score.value / score.threshold)
             action = self._drive()
-            latency_us = (time.perf_counter_ns() - got_ns) / 1e3
+            judged_ns = time.perf_counter_ns()
+            complete_ns = self._watches[score.sensor].arrived_ns(score.t1_mono_ns)
+        if complete_ns is not None:
+            self.score_latency.add((judged_ns - complete_ns) / 1e3)
         self.version += 1
-        self._after([change], action, latency_us)
+        self._after([change], action, (judged_ns - got_ns) / 1e3)
         if score.model and (before is None or before.model != score.model):
             self.note(EventKind.AUDIT, "model.changed", f"{score.sensor}: model {score.model} in force")
 
@@ -219,6 +225,7 @@ class Protection:
                 scores=tuple(self._scores.values()),
                 temperatures=tuple(self._readings.values()),
                 latency_us=self.latency.summary_us(),
+                score_latency_us=self.score_latency.summary_us(),
                 trip_latency_us=self.trip_latency_us,
             )
 
@@ -242,8 +249,6 @@ class Protection:
 
     def _after(self, changes: list[Transition | None], action: Action, latency_us: float | None) -> None:
         """Everything that may wait until the relay has moved."""
-        if latency_us is not None:
-            self.latency.add(latency_us)
         real = [change for change in changes if change]
         if not real and action == "none":
             return

@@ -1,10 +1,15 @@
 """One vibration sensor as the guard sees it: its measured clock, its validity, its peak and RMS."""
 
+from collections import deque
+
 from appliance.guard.limits import peak_rms_mps2
 from appliance.guard.sampleclock import SampleClock
 from appliance.guard.validity import BlockValidity
 from appliance.records import SampleBlock
 from hw.ports import Samples, Vibration
+
+_ARRIVALS = 256
+_SLACK_NS = 1_000
 
 
 class VibrationWatch:
@@ -16,6 +21,15 @@ class VibrationWatch:
         self._sensor = sensor
         self._validity = BlockValidity(sensor)
         self._seq = 0
+        self.arrivals: deque[tuple[int, int]] = deque(maxlen=_ARRIVALS)
+        """(end of block, `time.perf_counter_ns` when it was in memory) of the newest blocks."""
+
+    def arrived_ns(self, t_mono_ns: int) -> int | None:
+        """When the sample of this time was in memory (`time.perf_counter_ns`); None if it is too long ago."""
+        if not self.arrivals or t_mono_ns < self.arrivals[0][0]:
+            return None
+        late_ns = t_mono_ns - _SLACK_NS  # the window's end and its block's end are rounded apart
+        return next((got_ns for end_ns, got_ns in self.arrivals if end_ns >= late_ns), None)
 
     def judge(self, samples: Samples) -> tuple[SampleBlock, float, float]:
         """The block of one drain with n >= 1 samples, and its peak and RMS in m/s²."""

@@ -44,7 +44,8 @@ class BlockValidity:
             validity |= Validity.CLIP
         if abs(ppm) > CLOCK_TOLERANCE_PPM:
             validity |= Validity.CLOCK
-        self._follow_mean(counts, duration_s)
+        if Validity.CLIP not in validity or self._mean is None:  # a clipped wave has no mean to speak of
+            self._follow_mean(counts, duration_s)
         if self._sensor.dc_coupled and not validity and self._turned(duration_s):
             validity |= Validity.GRAVITY
         return validity
