@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -246,6 +247,27 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, data: bytes, where: str
         load(path)
     assert str(raised.value).startswith(f"{path}{where}: ")
     assert words in str(raised.value)
+
+
+def test_whatever_a_slip_of_the_hand_makes_of_it(tmp_path: Path) -> None:
+    """A damaged file is a Config or a list of faults, never another exception."""
+    path = tmp_path / "appliance.toml"
+    good = f'state_dir = "x"\n{SENSOR}troubles = [{{ kind = "stuck" }},\n]\n[limits.rms_mps2]\nalert = 1.5\n'
+    random = Random(7)
+    refused = 0
+    for _ in range(1000):
+        data = bytearray(good.encode())
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(data))
+            data[at : at + random.randrange(4)] = random.choices(
+                b"[]{}=\"'\\\n#.,0aZ\xff \t\r", k=random.randrange(3)
+            )
+        path.write_bytes(data)
+        try:
+            load(path)
+        except ConfigError:
+            refused += 1
+    assert 500 < refused < 1000
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
