@@ -4,7 +4,7 @@ import tomllib
 import numpy as np
 import pytest
 import tomli_w
-from conftest import RATE_HZ, N
+from small_machine import RATE_HZ, N
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis import slots, tflite

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import bundle_of
+from small_machine import bundle_of
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis import slots

@@ -6,9 +6,11 @@ blocks in time). Ours is the threshold that the bundle carries. Random detectors
 """
 
 import argparse
+import importlib.util
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,13 @@ from scipy.stats import rankdata
 from appliance.analysis import baseline, bundle, standard
 from appliance.analysis.features import Extractor
 from appliance.analysis.scorer import Scorer
-from tools import datapile, peers
+from tools import datapile
 from tools.datapile import F32, Recording
 
+if TYPE_CHECKING:
+    from tools import peers
+
+Floats = NDArray[np.floating]
 SEEDS = range(3)
 AXES = ("x", "y", "z")
 
@@ -67,28 +73,36 @@ class Result:
     tpr: float
 
 
-def auc(healthy: NDArray[np.floating], faulty: NDArray[np.floating]) -> float:
+def auc(healthy: Floats, faulty: Floats) -> float:
     """Area under the ROC: chance that a faulty window scores above a healthy one (ties count half)."""
     ranks = rankdata(np.concatenate([healthy, faulty]))[len(healthy) :]
     return float((ranks.sum() - len(faulty) * (len(faulty) + 1) / 2) / (len(healthy) * len(faulty)))
 
 
-def judge(threshold: float, healthy: NDArray[np.floating], faults: dict[str, NDArray[np.floating]]) -> Result:
-    everything = np.concatenate(list(faults.values()))
-    return Result(
-        auc(healthy, everything),
-        min(auc(healthy, scores) for scores in faults.values()),
-        float(np.mean(healthy > threshold)),
-        float(np.mean(everything > threshold)),
-    )
+@dataclass(frozen=True)
+class Fitted:
+    """A detector that has learnt: scores of windows, and the score from which it calls one abnormal."""
+
+    threshold: float
+    scores: Callable[[Sequence[F32]], Floats]
+
+    def judge(self, healthy: Sequence[F32], faults: dict[str, list[F32]]) -> Result:
+        normal = self.scores(healthy)
+        by_label = {label: self.scores(windows) for label, windows in faults.items()}
+        everything = np.concatenate(list(by_label.values()))
+        return Result(
+            auc(normal, everything),
+            min(auc(normal, scores) for scores in by_label.values()),
+            float(np.mean(normal > self.threshold)),
+            float(np.mean(everything > self.threshold)),
+        )
 
 
-def ours(case: Case, seed: int) -> tuple[Result, Result]:
+def fit_ours(cut: Cut, train: Sequence[Sequence[F32]], seed: int) -> tuple[Fitted, Fitted]:
     """int8 through the bundle and its runner, and the float network, by the same threshold."""
-    cut = case.cut
     extractor = Extractor(cut.rate_hz, cut.n, cut.axes)
-    matrix = _matrix(extractor)
-    learnt = baseline.learn([matrix(part) for part in case.train], extractor.features, seed=seed)
+    matrix = matrices(extractor)
+    learnt = baseline.learn([matrix(part) for part in train], extractor.features, seed=seed)
     made = bundle.make(
         learnt,
         sensor="bench",
@@ -99,34 +113,34 @@ def ours(case: Case, seed: int) -> tuple[Result, Result]:
         overlap=max(0.0, 1 - cut.hop_s / cut.window_s),
         lowest_level=0.0,
         level_unit="m/s²",
-        recordings=tuple(str(i) for i in range(len(case.train))),
+        recordings=tuple(str(i) for i in range(len(train))),
         created_utc_ns=0,
     )
     scorer = Scorer(made)
-    healthy, faults = matrix(case.healthy), {label: matrix(part) for label, part in case.faults.items()}
-
-    def judged(score: Callable[[F32], F32]) -> Result:
-        return judge(learnt.threshold, score(healthy), {label: score(X) for label, X in faults.items()})
-
-    return judged(scorer.scores), judged(lambda X: learnt.scores(X, quantized=False))
-
-
-def peer(fit: peers.Fit, case: Case, features: Callable[[Sequence[F32]], F32], seed: int) -> Result:
-    train = [features(part) for part in case.train]
-    X = np.concatenate(train)
-    folds = np.concatenate([np.arange(len(part)) * 5 // len(part) for part in train])
-    detector = peers.scaled(fit)
-    threshold = float(peers.held_out(detector, X, folds, seed).max())
-    score = detector(X, seed)
-    return judge(
-        threshold,
-        score(features(case.healthy)),
-        {label: score(features(w)) for label, w in case.faults.items()},
+    return (
+        Fitted(scorer.threshold, lambda windows: scorer.scores(matrix(windows))),
+        Fitted(scorer.threshold, lambda windows: learnt.scores(matrix(windows), quantized=False)),
     )
 
 
-def _matrix(extract: Callable[[F32], F32]) -> Callable[[Sequence[F32]], F32]:
-    """Feature matrix of windows, each window computed once in a run."""
+def fit_peer(
+    fit: "peers.Fit", train: Sequence[Sequence[F32]], features: Callable[[Sequence[F32]], F32], seed: int
+) -> Fitted:
+    """A detector of scikit-learn behind a standard scaler; threshold: its worst held-out training score."""
+    from tools import peers  # noqa: PLC0415
+
+    parts = [features(part) for part in train]
+    X = np.concatenate(parts)
+    folds = np.concatenate([np.arange(len(part)) * 5 // len(part) for part in parts])
+    detector = peers.scaled(fit)
+    score = detector(X, seed)
+    return Fitted(
+        float(peers.held_out(detector, X, folds, seed).max()), lambda windows: score(features(windows))
+    )
+
+
+def matrices(extract: Callable[[F32], F32]) -> Callable[[Sequence[F32]], F32]:
+    """Feature matrix of windows, (n, k); each window is worked on once."""
     known: dict[int, F32] = {}
 
     def matrix(windows: Sequence[F32]) -> F32:
@@ -138,29 +152,46 @@ def _matrix(extract: Callable[[F32], F32]) -> Callable[[Sequence[F32]], F32]:
     return matrix
 
 
+def rivals(
+    cut: Cut, train: Sequence[Sequence[F32]], seeds: Sequence[int]
+) -> Iterator[tuple[str, list[Fitted]]]:
+    """Every peer on both feature sets, one detector a seed where it is random."""
+    if importlib.util.find_spec("sklearn") is None:
+        print("  scikit-learn is not installed: peers left out; pip install '.[bench]' to see them")
+        return
+    from tools import peers  # noqa: PLC0415 - the only part that needs scikit-learn
+
+    extractor = Extractor(cut.rate_hz, cut.n, cut.axes)
+    plain = matrices(lambda window: peers.standard_features(window, cut.rate_hz))
+    raw = matrices(extractor)
+    level = standard.fit(raw([w for part in train for w in part]), extractor.features).level
+    axes = len(cut.axes)
+    yield "RMS", [fit_peer(peers.rms, train, lambda windows: plain(windows)[:, :axes], 0)]
+    for label, features in (("std", plain), ("our f.", lambda windows: level(raw(windows)))):
+        for name, fit in peers.PEERS.items():
+            tries = seeds if name in peers.RANDOM else seeds[:1]
+            yield f"{name}, {label}", [fit_peer(fit, train, features, seed) for seed in tries]
+
+
 def report(case: Case) -> None:
     cut = case.cut
-    extractor = Extractor(cut.rate_hz, cut.n, cut.axes)
-    plain = _matrix(lambda w: peers.standard_features(w, cut.rate_hz))
-    raw = _matrix(extractor)
-    level = standard.fit(raw([w for part in case.train for w in part]), extractor.features).level
     print(
         f"\n{case.name}\n  {sum(map(len, case.train))} windows of {cut.window_s:g} s to learn from "
         f"({len(case.train)} recordings), {len(case.healthy)} healthy and "
-        f"{sum(map(len, case.faults.values()))} faulty to judge, {len(extractor.names)} features\n"
+        f"{sum(map(len, case.faults.values()))} faulty to judge, "
+        f"{len(Extractor(cut.rate_hz, cut.n, cut.axes).names)} features\n"
         f"  {'detector':26} {'AUC':>7} {'worst fault':>12} {'FPR':>6} {'TPR':>6}"
     )
-    results = [ours(case, seed) for seed in SEEDS]
-    _row("ours, int8 as shipped", [int8 for int8, _ in results])
-    _row("ours, float", [exact for _, exact in results])
-    gap = max(abs(int8.auc - exact.auc) for int8, exact in results)
+    own = [fit_ours(cut, case.train, seed) for seed in SEEDS]
+    int8, exact = (
+        [fitted.judge(case.healthy, case.faults) for fitted in kind] for kind in zip(*own, strict=True)
+    )
+    _row("ours, int8 as shipped", int8)
+    _row("ours, float", exact)
+    gap = max(abs(a.auc - b.auc) for a, b in zip(int8, exact, strict=True))
     print(f"  {'int8 against float':26} {gap:7.4f} AUC at most")
-    axes = len(cut.axes)
-    _row("RMS", [peer(peers.rms, case, lambda w: plain(w)[:, :axes], 0)])
-    for label, features in (("std", plain), ("our f.", lambda w: level(raw(w)))):
-        for name, fit in peers.PEERS.items():
-            seeds = SEEDS if name in peers.RANDOM else range(1)
-            _row(f"{name}, {label}", [peer(fit, case, features, seed) for seed in seeds])
+    for name, fitted in rivals(cut, case.train, SEEDS):
+        _row(name, [one.judge(case.healthy, case.faults) for one in fitted])
 
 
 def _row(name: str, results: Sequence[Result]) -> None:
@@ -205,8 +236,7 @@ def left_out(rate_hz: float) -> None:
                 faults.setdefault(recording.about["label"], []).extend(cut.windows(recording.accel))
         others = [r for r in recordings if not r.fault and r.about["rpm"] != rpm]
         healthy = [w for r in here if not r.fault for w in cut.windows(r.accel)]
-        case = Case(f"{rpm}", cut, [cut.windows(r.accel) for r in others], healthy, faults)
-        result = ours(case, 0)[0]
+        result = fit_ours(cut, [cut.windows(r.accel) for r in others], 0)[0].judge(healthy, faults)
         results.append(result)
         print(f"  {rpm:6} {result.auc:7.4f} {result.fpr:7.4f} {result.tpr:7.4f}")
     print(
