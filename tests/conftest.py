@@ -27,7 +27,9 @@ class Mosquitto:
     def __init__(self, folder: Path, settings: str) -> None:
         self.port = free_port()
         self._file = folder / f"mosquitto-{self.port}.conf"
-        self._file.write_text(f"listener {self.port} 127.0.0.1\nmax_queued_messages 0\n{settings}\n")
+        self._file.write_text(
+            f"listener {self.port} 127.0.0.1\nmax_queued_messages 0\nuser root\n{settings}\n"
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
