@@ -14,21 +14,22 @@ ORDINARY = 1.5
 
 
 def contributions(
-    columns: Columns, standard: Standard, features: F32, excess: F32, parts: F32, count: int = TOP
+    columns: Columns, standard: Standard, features: F32, parts: F32, count: int = TOP
 ) -> tuple[Contribution, ...]:
     """The `count` features that make up most of a score, largest first.
+
+    Parts that are equal, as those at the cap are, go by how far the feature is from its own normal.
 
     Args:
         columns: names and units.
         standard: the baseline's transform.
         features: (k,) in physical units.
-        excess: (k,) squared normalised residual, not capped: it puts features at the cap in order.
-        parts: (k,) the same, capped; a share is a part over their sum, so all k shares sum to 1.
+        parts: (k,) what each feature adds to the score; a share is a part over their sum, so all k sum to 1.
         count: how many.
 
     """
     total = float(parts.sum())
-    order = np.argsort(-excess, kind="stable")[:count]
+    order = np.lexsort((-np.abs(standard(features)), -parts))[:count]
     return tuple(
         _contribution(
             columns, standard, features, int(index), float(parts[index]) / total if total > 0 else 0.0

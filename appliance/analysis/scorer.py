@@ -42,17 +42,16 @@ class Scorer:
             ValueError: wrong shape, or a value that is not a number.
             PortError: the runtime failed.
         """
-        excess = self._excess(features)
-        parts = residual.parts(excess)
-        top = explain.contributions(self._columns, self.standard, features, excess, parts)
+        parts = self._parts(features)
+        top = explain.contributions(self._columns, self.standard, features, parts)
         return float(residual.score(parts)), top
 
     def scores(self, X: F32) -> F32:
         """The score of each window, (n, k) -> (n,); the very same arithmetic as `score`."""
-        rows = [residual.score(residual.parts(self._excess(x))) for x in X]
+        rows = [residual.score(self._parts(x)) for x in X]
         return np.array(rows, np.float32)
 
-    def _excess(self, features: F32) -> F32:
+    def _parts(self, features: F32) -> F32:
         k = len(self._columns.names)
         if features.shape != (k,) or not np.all(np.isfinite(features)):
             raise ValueError(
@@ -60,4 +59,4 @@ class Scorer:
             )
         standardised = self.standard(features)
         reconstruction = self._output.dequantize(self._runner.invoke(self._input.quantize(standardised)))
-        return residual.excess(standardised, reconstruction, self._residual_scale)
+        return residual.parts(residual.excess(standardised, reconstruction, self._residual_scale))

@@ -41,9 +41,7 @@ def test_a_ratio_is_the_value_over_the_median_of_normal(scorer, made, windows):
 
 def test_all_shares_sum_to_one(scorer, made, windows):
     x = windows(1, 45)[0]
-    excess = scorer._excess(x)
-    parts = np.minimum(excess, 25)
-    everything = explain.contributions(made.manifest.features, scorer.standard, x, excess, parts, len(x))
+    everything = explain.contributions(made.manifest.features, scorer.standard, x, scorer._parts(x), len(x))
     assert sum(c.share for c in everything) == pytest.approx(1.0, abs=1e-4)
     assert {c.feature for c in everything} == set(made.manifest.features.names)
     assert sum(c.share for c in scorer.score(x)[1]) < 1
@@ -51,10 +49,11 @@ def test_all_shares_sum_to_one(scorer, made, windows):
 
 def test_features_at_the_cap_are_ordered_by_how_far_they_are(scorer, made, windows):
     x = windows(1, 46, tone_hz=310, amplitude=30)[0]
-    excess = scorer._excess(x)
-    names = [made.manifest.features.names[i] for i in np.argsort(-excess)[: explain.TOP]]
+    capped = scorer._parts(x) == 25
+    assert np.count_nonzero(capped) > explain.TOP
+    away = np.where(capped, np.abs(scorer.standard(x)), 0)
+    names = [made.manifest.features.names[i] for i in np.argsort(-away)[: explain.TOP]]
     assert [c.feature for c in scorer.score(x)[1]] == names
-    assert np.count_nonzero(excess > 25) > explain.TOP
 
 
 def test_one_feature_however_far_adds_no_more_than_the_cap(scorer, windows):
@@ -84,9 +83,9 @@ def test_a_difference_is_given_where_a_ratio_means_nothing(made, scorer, windows
     column = columns.names.index("x.skewness")
     x = windows(1, 49)[0]
     x[column] = columns.center[column] + 2.5
-    excess = np.zeros(len(x), np.float32)
-    excess[column] = 9.0
-    first = explain.contributions(columns, scorer.standard, x, excess, excess, 1)[0]
+    parts = np.zeros(len(x), np.float32)
+    parts[column] = 9.0
+    first = explain.contributions(columns, scorer.standard, x, parts, 1)[0]
     assert first.words.startswith("axis x, skewness, +2.5 from its normal")
     assert first.share == 1.0
 
@@ -94,7 +93,7 @@ def test_a_difference_is_given_where_a_ratio_means_nothing(made, scorer, windows
 def test_an_ordinary_value_that_does_not_fit_says_so(made, scorer):
     columns = made.manifest.features
     x = np.exp(np.array(columns.center, np.float32))
-    excess = np.zeros(len(x), np.float32)
-    excess[columns.names.index("y.rms")] = 9.0
-    first = explain.contributions(columns, scorer.standard, x, excess, excess, 1)[0]
+    parts = np.zeros(len(x), np.float32)
+    parts[columns.names.index("y.rms")] = 9.0
+    first = explain.contributions(columns, scorer.standard, x, parts, 1)[0]
     assert first.words == "axis y, RMS, 1.0× its normal, out of step with the rest"
