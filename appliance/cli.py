@@ -181,6 +181,7 @@ def _recording_commands(add: Callable[[str, Command, str], argparse.ArgumentPars
         )
         sub.add_argument("--units", choices=("g", "m/s2"), help="default: g, where the file does not say")
         sub.add_argument("--axes", type=int, metavar="N", help="signal columns, where the file does not say")
+        sub.add_argument("--sensor", metavar="NAME", help="which one of an evidence file of several")
     for sub in (learn, score):
         sub.add_argument(
             "--window-s", type=float, metavar="S", help="default: 1.28 (learn), the bundle's (score)"

@@ -20,10 +20,7 @@ def save(bundle: Bundle, folder: Path) -> None:
     Raises BundleError: the folder cannot be written, or is something else than a bundle; nothing has changed.
     """
     parent = folder.absolute().parent
-    if folder.exists() and not (folder / bundles.MANIFEST).is_file() and any(_entries(folder)):
-        raise BundleError(
-            f"{folder}: found something that is not a bundle, expected a new name; choose another"
-        )
+    require_place(folder)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         _sweep(parent, folder.name)
@@ -39,6 +36,14 @@ def save(bundle: Bundle, folder: Path) -> None:
             f"{folder}: cannot be written ({fault.strerror or fault}), expected a folder to write in; "
             "free it or choose another; what was there before is still in force"
         ) from fault
+
+
+def require_place(folder: Path) -> None:
+    """Raise BundleError where `folder` holds something that is not a bundle."""
+    if folder.exists() and not (folder / bundles.MANIFEST).is_file() and any(_entries(folder)):
+        raise BundleError(
+            f"{folder}: found something that is not a bundle, expected a new name; choose another"
+        )
 
 
 def install(folder: Path, slots: Path) -> Bundle:

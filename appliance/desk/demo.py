@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import sqlite3
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -65,7 +67,8 @@ class Demo:
     """One run: the processes, the broker, the subscriber, and what has been seen so far."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        """Raises ApplianceError: no broker here, or a folder that cannot hold a new run."""
+        _require_new(folder)
         self.folder = folder
         self.broker = Broker(folder)
         self.subscriber = Subscriber(self.broker.port)
@@ -194,28 +197,44 @@ class Demo:
 
 
 def run(folder: Path | None, picture: Path) -> int:
-    """Run the demo; exit status 0 only if the relay dropped and every event arrived."""
+    """Run the demo; exit status 0 only if the relay dropped and every event arrived.
+
+    Raises ApplianceError: see Demo; a picture that cannot be written; a guard that never answers.
+    """
     logging.getLogger().setLevel(logging.ERROR)  # the timeline tells it; processes.log keeps the rest
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all we started ends
+    if picture.suffix != ".png" or picture.is_dir():
+        raise ApplianceError(f"{picture}: expected the name of a .png file; correct --picture")
     demo = Demo(folder or Path(tempfile.mkdtemp(prefix="appliance-demo-")))
     print(
         f"A simulated pump, {SPEED:.0f} times faster than real time. Times are the machine's own (min:s).\n"
     )
     try:
         demo.run()
+        if demo.state is None:
+            raise ApplianceError(f"the guard never answered; see {demo.folder}/processes.log")
         dropped = not observed_level(demo.folder / "relay.jsonl")
         produced = demo.produced()
     finally:
         demo.close()
-    passed = _summary(demo, produced, dropped=dropped)
+    passed = _summary(demo, demo.state, produced, dropped=dropped)
     _draw(demo, picture)
     return 0 if passed else 1
 
 
-def _summary(demo: Demo, produced: set[int], *, dropped: bool) -> bool:
+def _require_new(folder: Path) -> None:
+    """Make the folder; one that an earlier run has used would start with its trip."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = next(folder.iterdir(), None)
+    except OSError as fault:
+        raise ApplianceError(f"{folder}: {fault.strerror}, expected a folder; correct --folder") from fault
+    if used:
+        raise ApplianceError(f"{folder}: found {used.name} in it, expected an empty folder; choose another")
+
+
+def _summary(demo: Demo, state: GuardState, produced: set[int], *, dropped: bool) -> bool:
     delivered = demo.subscriber.ids
-    state = demo.state
-    if state is None:
-        raise ApplianceError(f"the guard never answered; see {demo.folder}/processes.log")
     p50, p99, most = state.latency_us
     learnt = demo.trend.scored
     checks = {
@@ -247,5 +266,9 @@ def _draw(demo: Demo, picture: Path) -> None:
     except ImportError:
         print("  no picture: matplotlib is missing; pip install 'appliance[demo]'")
         return
-    pictures.draw(demo.trend, demo.folder / "state" / "evidence", picture, demo.trend.speed_hz or SHAFT_HZ)
+    evidence, shaft_hz = demo.folder / "state" / "evidence", demo.trend.speed_hz or SHAFT_HZ
+    try:
+        pictures.draw(demo.trend, evidence, picture, shaft_hz)
+    except OSError as fault:
+        raise ApplianceError(f"{picture}: {fault.strerror}, expected a file to write; correct it") from fault
     print(f"  picture               {picture}")

@@ -13,14 +13,15 @@ from appliance.analysis import commission, slots
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import Gathered
 from appliance.analysis.stream import SensorStream
-from appliance.config import Analysis, Config, RecordedVibration
+from appliance.config import Analysis, RecordedVibration
 from appliance.desk import source
 from appliance.desk.progress import Progress
 from appliance.errors import ApplianceError, LearningError
 from appliance.guard.devices import Devices
 from appliance.guard.sensor import VibrationWatch
 from appliance.records import SampleBlock, Score
-from hw.ports import EndOfSource, PortError
+from hw.ports import EndOfSource, PortError, Vibration
+from hw.waveform import RecordingError
 
 QUIET_SHARE = 0.1
 """Windows quieter than this share of a recording's median are the machine at rest, not its normal."""
@@ -42,15 +43,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Learn and write the bundle; prints its card's figures."""
     started_s = time.monotonic()
     settings = _settings(arguments)
+    slots.require_place(arguments.out)
     gathered: list[Gathered] = []
     stream: SensorStream | None = None
     for path in arguments.source:
-        take = _live(path) if path.suffix == ".toml" else _recorded(path, arguments)
+        sensor = stream.sensor if stream else None
+        take = _live(path, sensor) if path.suffix == ".toml" else _recorded(path, arguments, sensor)
         fresh = _stream(take, settings, stream)
         gathered.append(_gather(take, fresh))
         stream = fresh
     assert stream is not None  # argparse wants at least one source
-    bundle = learn(gathered, stream, settings, progress := Progress("training"))
+    try:
+        bundle = learn(gathered, stream, settings, progress := Progress("training"))
+    except LearningError as fault:
+        raise LearningError(f"{', '.join(map(str, arguments.source))}: {fault}") from fault
     progress.done(f"in {time.monotonic() - started_s:.1f} s")
     slots.save(bundle, arguments.out)
     _print(bundle, arguments.out)
@@ -72,43 +78,44 @@ def learn(gathered: list[Gathered], stream: SensorStream, settings: Analysis, pr
 
 
 def _settings(arguments: argparse.Namespace) -> Analysis:
-    """Gather everything that a person calls normal; what is at rest is sorted out by its own median."""
+    """Gather all that a person calls normal, changes of load included; its median tells what is at rest."""
     defaults = Analysis()
-    window_s = arguments.window_s or defaults.window_s
+    window_s = defaults.window_s if arguments.window_s is None else arguments.window_s
     overlap = defaults.overlap if arguments.overlap is None else arguments.overlap
     if not 0.1 <= window_s <= 60:
         raise ApplianceError(f"--window-s {window_s:g}: expected 0.1 to 60 seconds; 1.28 is usual")
     if not 0 <= overlap < 1:
         raise ApplianceError(f"--overlap {overlap:g}: expected 0 <= overlap < 1; 0.5 is usual")
-    return Analysis(window_s=window_s, overlap=overlap, learn_s=1e12, off_mms=0.0, seed=arguments.seed)
-
-
-def _recorded(path: Path, arguments: argparse.Namespace) -> Take:
-    played = source.load(path, arguments.rate, arguments.units, arguments.axes)
-    rate_hz, (n, axes) = played.rate_hz, played.accel.shape
-    return Take(path.name, path.stem, rate_hz, axes, n / rate_hz, source.blocks(played))
-
-
-def _live(path: Path) -> Take:
-    """Sample the first vibration sensor of a configuration for its `analysis.learn_s`."""
-    config = check.load(path)
-    spec = config.vibration[0]
-    devices = Devices(config)
-    sensor = devices.vibration[spec.name]
-    seconds = _length_s(config)
-    return Take(
-        str(path), spec.name, sensor.rate_hz, sensor.axes, seconds, _sampled(spec.name, devices, config)
+    if arguments.seed < 0:
+        raise ApplianceError(f"--seed {arguments.seed}: expected 0 or more; 1 is usual")
+    return Analysis(
+        window_s=window_s, overlap=overlap, learn_s=1e12, settle_s=0.0, off_mms=0.0, seed=arguments.seed
     )
 
 
-def _length_s(config: Config) -> float | None:
-    return None if isinstance(config.vibration[0], RecordedVibration) else config.analysis.learn_s
+def _recorded(path: Path, arguments: argparse.Namespace, name: str | None) -> Take:
+    played = source.load(path, arguments)
+    rate_hz, (n, axes) = played.rate_hz, played.accel.shape
+    name = name or path.stem
+    return Take(path.name, name, rate_hz, axes, n / rate_hz, source.blocks(played, name))
 
 
-def _sampled(name: str, devices: Devices, config: Config) -> Iterator[SampleBlock]:
-    sensor = devices.vibration[name]
+def _live(path: Path, name: str | None) -> Take:
+    """Sample the first vibration sensor of a configuration for its `analysis.learn_s`."""
+    config = check.load(path)
+    spec = config.vibration[0]
+    try:
+        sensor = Devices(config).vibration[spec.name]
+    except (RecordingError, PortError) as fault:
+        raise ApplianceError(str(fault)) from fault
+    name = name or spec.name
+    seconds = None if isinstance(spec, RecordedVibration) else config.analysis.learn_s
+    return Take(str(path), name, sensor.rate_hz, sensor.axes, seconds, _sampled(name, sensor, seconds))
+
+
+def _sampled(name: str, sensor: Vibration, length_s: float | None) -> Iterator[SampleBlock]:
     watch = VibrationWatch(name, sensor)
-    length_s, taken_s = _length_s(config), 0.0
+    taken_s = 0.0
     try:
         sensor.start()
         while length_s is None or taken_s < length_s:
@@ -134,7 +141,7 @@ def _stream(take: Take, settings: Analysis, before: SensorStream | None) -> Sens
             )
     rate_hz = before.extractor.rate_hz if before else take.rate_hz
     try:
-        return SensorStream(before.sensor if before else take.sensor, rate_hz, take.axes, settings)
+        return SensorStream(take.sensor, rate_hz, take.axes, settings)
     except ValueError as fault:
         raise ApplianceError(f"{take.name}: {fault}") from fault
 
@@ -155,6 +162,11 @@ def _gather(take: Take, stream: SensorStream) -> Gathered:
         kept = [index for index, level in enumerate(running.levels) if level >= quiet]
         running = Gathered(take.name, [running.rows[i] for i in kept], [running.levels[i] for i in kept])
     progress.done(f"{taken_s:.1f} s, {len(scores)} windows, {len(running.rows)} of normal running")
+    if not scores:
+        raise LearningError(
+            f"{take.name}: {taken_s:g} s of samples, expected a window of {stream.window_s:g} s at least; "
+            "record longer or choose shorter windows"
+        )
     return running
 
 

@@ -33,7 +33,7 @@ class Replay:
         name = bundle.manifest.sensor.name if bundle else "recording"
         spec = RecordedVibration(name=name, path=Path(played.name), block_s=source.BLOCK_S)
         config = msgspec.structs.replace(config, vibration=(spec,), temperature=())
-        self.clock = SimClock(math.inf)
+        self.clock = SimClock(math.inf, 0)
         self._player = RecordingVibration(played, source.BLOCK_S, self.clock)
         self.relay = SimRelay()
         self.events: list[Event] = []
@@ -68,8 +68,10 @@ class Replay:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every event of the recording and how it ends; exit status 0, 1 Alert, 2 tripped."""
-    played = source.load(arguments.recording, arguments.rate, arguments.units, arguments.axes)
+    played = source.load(arguments.recording, arguments)
     bundle = bundles.load(arguments.bundle) if arguments.bundle else None
+    if bundle:
+        source.require_fit(arguments.recording, played, bundle)
     config = check.load(arguments.config) if arguments.config else Config()
     try:
         replay = Replay(played, config, bundle)
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     replay.run()
     took_s = max(time.monotonic() - started_s, 1e-9)
     for event in replay.events:
-        at_s = (event.at_mono_ns - replay.clock.epoch_ns) * 1e-9
+        at_s = event.at_mono_ns * 1e-9
         if event.kind is not EventKind.AUDIT:
             print(f"{at_s:9.2f} s  {event.type:15s} {event.message}")
     state = replay.protection.state()

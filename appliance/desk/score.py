@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -35,49 +36,69 @@ def run(arguments: argparse.Namespace) -> int:
     """Score every recording; prints a line each. With --jsonl the file is complete or not there."""
     bundle = bundles.load(arguments.bundle)
     settings = _settings(bundle, arguments)
-    draft = arguments.jsonl.with_name(f".{arguments.jsonl.name}.part") if arguments.jsonl else None
-    try:
-        with open(draft or os.devnull, "wb") as out:
-            for path in arguments.recording:
-                _recording(path, bundle, settings, arguments, out)
-            out.flush()
-            if draft:
-                os.fsync(out.fileno())
-        if draft:
-            draft.replace(arguments.jsonl)
-    except OSError as fault:
-        raise ApplianceError(
-            f"{draft}: {fault.strerror}, expected a file to write; choose another"
-        ) from fault
-    finally:
-        if draft:
-            draft.unlink(missing_ok=True)
+    if arguments.jsonl is None:
+        for path in arguments.recording:
+            for _ in lines(path, bundle, settings, arguments):
+                pass
+        return 0
+    with _all_or_nothing(arguments.jsonl) as out:
+        for path in arguments.recording:
+            for line in lines(path, bundle, settings, arguments):
+                out.write(msgspec.json.encode(line) + b"\n")
     return 0
 
 
-def scores(
-    path: Path, bundle: Bundle, settings: Analysis, arguments: argparse.Namespace
-) -> Iterator[tuple[float, Score]]:
-    """(start in s, score) of each window of a recording. Raises ApplianceError where it does not fit."""
-    played = source.load(path, arguments.rate, arguments.units, arguments.axes)
+@contextmanager
+def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name only when the block has ended well. Raises ApplianceError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(path)
+    except OSError as fault:
+        raise ApplianceError(f"{path}: {fault.strerror}, expected a file to write; choose another") from fault
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def lines(path: Path, bundle: Bundle, settings: Analysis, arguments: argparse.Namespace) -> Iterator[Line]:
+    """Each window of a recording; shows progress and a summary on the terminal.
+
+    Raises ApplianceError where the recording does not fit the bundle or has no window.
+    """
+    played = source.load(path, arguments)
+    source.require_fit(path, played, bundle)
     sensor = bundle.manifest.sensor
-    axes = played.accel.shape[1]
-    if abs(played.rate_hz / sensor.rate_hz - 1) > source.RATE_TOLERANCE or axes != sensor.axes:
-        raise ApplianceError(
-            f"{path}: {played.rate_hz:g} Hz and {axes} axes, expected {sensor.rate_hz:g} Hz and {sensor.axes} "
-            f"as in bundle {bundle.id}; correct --rate and --axes, or learn a bundle for this recording"
-        )
-    stream = SensorStream(sensor.name, sensor.rate_hz, axes, settings, bundle)
+    stream = SensorStream(sensor.name, played.rate_hz, sensor.axes, settings, bundle)
+    progress = Progress(path.name)
+    length_s = len(played.accel) / played.rate_hz
+    judged: list[Score] = []
     t0_ns: int | None = None
     for block in source.blocks(played, sensor.name):
         t0_ns = block.t0_mono_ns if t0_ns is None else t0_ns
         for score in stream.push(block):
-            yield (score.t0_mono_ns - t0_ns) * 1e-9, score
+            judged.append(score)
+            yield _line(path.name, (score.t0_mono_ns - t0_ns) * 1e-9, bundle.threshold, score)
+        progress((block.t1_mono_ns - t0_ns) * 1e-9 / length_s)
+    if not judged:
+        raise ApplianceError(
+            f"{path}: {length_s:g} s of samples, expected a window of {stream.window_s:g} s at least; "
+            "record longer, or learn with shorter windows"
+        )
+    progress.done(_summary(judged, bundle.threshold))
+
+
+def _line(recording: str, t_s: float, threshold: float, score: Score) -> Line:
+    return Line(recording, round(t_s, 6), score.value, threshold, score.state, score.quality, score.top)
 
 
 def _settings(bundle: Bundle, arguments: argparse.Namespace) -> Analysis:
     made = bundle.manifest.windows
-    if arguments.window_s and abs(arguments.window_s - made.window_s) > 1e-9:
+    if arguments.window_s is not None and not abs(arguments.window_s - made.window_s) <= 1e-9:
         raise ApplianceError(
             f"--window-s {arguments.window_s:g}: bundle {bundle.id} was learnt with windows of "
             f"{made.window_s:g} s; leave the option out, or learn again"
@@ -86,20 +107,6 @@ def _settings(bundle: Bundle, arguments: argparse.Namespace) -> Analysis:
     if not 0 <= overlap < 1:
         raise ApplianceError(f"--overlap {overlap:g}: expected 0 <= overlap < 1; 0.5 is usual")
     return Analysis(window_s=made.window_s, overlap=overlap)
-
-
-def _recording(
-    path: Path, bundle: Bundle, settings: Analysis, arguments: argparse.Namespace, out: IO[bytes]
-) -> None:
-    progress = Progress(path.name)
-    judged: list[Score] = []
-    for t_s, score in scores(path, bundle, settings, arguments):
-        judged.append(score)
-        line = Line(
-            path.name, round(t_s, 6), score.value, bundle.threshold, score.state, score.quality, score.top
-        )
-        out.write(msgspec.json.encode(line) + b"\n")
-    progress.done(_summary(judged, bundle.threshold))
 
 
 def _summary(judged: list[Score], threshold: float) -> str:
