@@ -4,7 +4,6 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from appliance.clock import WallClock
 from appliance.records import Capture, SampleBlock
@@ -27,8 +26,10 @@ class EvidenceRing:
         self._waiting: list[Capture] = []
 
     def push(self, block: SampleBlock) -> None:
-        """Keep a block; forget what is too old for any capture."""
+        """Keep a block; forget what is too old for any capture, and all of a clock that has started anew."""
         blocks = self._blocks.setdefault(block.sensor, deque())
+        if blocks and block.t1_mono_ns <= blocks[-1].t0_mono_ns:
+            blocks.clear()
         blocks.append(block)
         oldest_ns = block.t1_mono_ns - round((PRE_S + POST_S) * 1e9)
         while blocks[0].t1_mono_ns < oldest_ns:
@@ -38,10 +39,16 @@ class EvidenceRing:
         """Write this one once its seconds after the alarm are there."""
         self._waiting.append(capture)
 
-    def due(self) -> list[Path]:
-        """Write the captures whose time has come, one file each with every sensor. Raises OSError."""
-        newest_ns = max((blocks[-1].t1_mono_ns for blocks in self._blocks.values()), default=0)
-        ready = [one for one in self._waiting if newest_ns >= one.at_mono_ns + round(POST_S * 1e9)]
+    def due(self, *, last: bool = False) -> list[Path]:
+        """Write the captures whose time has come, one file each with every sensor. Raises OSError.
+
+        last: no more blocks will come; write those that wait with what is there.
+        """
+        if not self._blocks:
+            return []
+        newest_ns = max(blocks[-1].t1_mono_ns for blocks in self._blocks.values())
+        post_ns = round(POST_S * 1e9)
+        ready = [one for one in self._waiting if last or newest_ns >= one.at_mono_ns + post_ns]
         self._waiting = [one for one in self._waiting if one not in ready]
         return [self._write(capture) for capture in ready]
 
@@ -59,7 +66,7 @@ class EvidenceRing:
 def _track(blocks: list[SampleBlock], clock: WallClock) -> files.Track:
     """Consecutive blocks of one sensor as one track; holes in `seq` and lost samples stay visible."""
     lost: list[Gap] = []
-    counts: list[NDArray[np.int16]] = []
+    counts = []
     total = 0
     for before, block in zip([None, *blocks], blocks, strict=False):
         missing = block.lost if before else 0

@@ -1,7 +1,8 @@
 """What the machine does: off, transient or running. Only running windows are scored or learnt.
 
 A fault must not be able to hide in `transient`: a level that jumps and then stays is running again once it
-has stayed, and one that never comes to rest is running after `_LONGEST_SETTLE` settling times all the same.
+has stayed, and one that never comes to rest, or jumps again and again with short rests between, is running
+after `_LONGEST_SETTLE` settling times of transient all the same, until it has rested for long.
 """
 
 import math
@@ -11,6 +12,8 @@ from appliance.records import MachineState
 _HYSTERESIS = 1.25
 _MOVED = math.log(1.5)
 _LONGEST_SETTLE = 6.0
+_REST_COUNTS = 0.25
+"""A second at rest makes up for this much transient: a level that jumps every few seconds never rests."""
 
 
 class MachineStateGate:
@@ -50,8 +53,10 @@ class MachineStateGate:
 
     def _settle(self, hop_s: float) -> MachineState:
         calm = self._calm_s >= self._settle_s
-        restless = self._moving_s >= _LONGEST_SETTLE * self._settle_s
+        longest_s = _LONGEST_SETTLE * self._settle_s
+        restless = self._moving_s >= longest_s
         self._state = MachineState.RUNNING if calm or restless else MachineState.TRANSIENT
         self._calm_s += hop_s
-        self._moving_s = 0.0 if calm else self._moving_s + hop_s
+        moved_s = -_REST_COUNTS * hop_s if calm else hop_s
+        self._moving_s = min(max(0.0, self._moving_s + moved_s), 2 * longest_s)
         return self._state

@@ -51,6 +51,7 @@ class Analysis:
                 log.warning("guard gone: %s; connecting again", fault)
             finally:
                 link.close()
+                self._write_evidence(last=True)
 
     def _follow(self, worker: Worker, link: wire.Link) -> None:
         self._streams.clear()  # a new guard numbers its blocks anew
@@ -140,9 +141,9 @@ class Analysis:
             log.info("%s: learnt %s in %.1f s", stream.sensor, bundle.id, time.monotonic() - started_s)
         self._learning.discard(stream.sensor)
 
-    def _write_evidence(self) -> None:
+    def _write_evidence(self, *, last: bool = False) -> None:
         try:
-            for path in self._evidence.due():
+            for path in self._evidence.due(last=last):
                 log.info("evidence %s", path)
         except OSError as fault:
             log.warning("evidence not written: %s; free the disk", fault)

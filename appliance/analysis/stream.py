@@ -39,10 +39,11 @@ class SensorStream:
         self.sensor = sensor
         self.axes = axes
         self._settings = settings
+        self.window_s = settings.window_s
         if bundle is not None:
-            rate_hz, self.window_s = bundle.manifest.sensor.rate_hz, bundle.manifest.windows.window_s
-        else:
-            self.window_s = settings.window_s
+            learnt = bundle.manifest
+            bundles.require(bundle, names=learnt.features.names, rate_hz=rate_hz, n=learnt.windows.n)
+            rate_hz, self.window_s = learnt.sensor.rate_hz, learnt.windows.window_s
         self._windower = Windower(sensor, self.window_s, settings.overlap, rate_hz)
         self.hop_s = self._windower.hop / rate_hz
         self.extractor = Extractor(rate_hz, self._windower.n, AXIS_NAMES[:axes])
