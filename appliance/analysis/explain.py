@@ -14,22 +14,26 @@ ORDINARY = 1.5
 
 
 def contributions(
-    columns: Columns, standard: Standard, features: F32, parts: F32, count: int = TOP
+    columns: Columns, standard: Standard, features: F32, reconstruction: F32, parts: F32, count: int = TOP
 ) -> tuple[Contribution, ...]:
     """The `count` features that make up most of a score, largest first.
 
-    Parts that are equal, as those at the cap are, go by how far the feature is from its own normal.
+    Parts that are equal, as those at the cap are, go by how far the feature is both from its own normal and
+    from what the others make one expect: the low frequencies of a slow shaft are far off but no surprise.
 
     Args:
         columns: names and units.
         standard: the baseline's transform.
         features: (k,) in physical units.
+        reconstruction: (k,) standardised features as the network has them.
         parts: (k,) what each feature adds to the score; a share is a part over their sum, so all k sum to 1.
         count: how many.
 
     """
     total = float(parts.sum())
-    order = np.lexsort((-np.abs(standard(features)), -parts))[:count]
+    standardised = standard(features)
+    away = np.minimum(np.abs(standardised), np.abs(standardised - reconstruction))
+    order = np.lexsort((-away, -parts))[:count]
     return tuple(
         _contribution(
             columns, standard, features, int(index), float(parts[index]) / total if total > 0 else 0.0

@@ -42,21 +42,23 @@ class Scorer:
             ValueError: wrong shape, or a value that is not a number.
             PortError: the runtime failed.
         """
-        parts = self._parts(features)
-        top = explain.contributions(self._columns, self.standard, features, parts)
+        standardised, reconstruction = self._through(features)
+        parts = residual.parts(residual.excess(standardised, reconstruction, self._residual_scale))
+        top = explain.contributions(self._columns, self.standard, features, reconstruction, parts)
         return float(residual.score(parts)), top
 
     def scores(self, X: F32) -> F32:
         """The score of each window, (n, k) -> (n,); the very same arithmetic as `score`."""
-        rows = [residual.score(self._parts(x)) for x in X]
-        return np.array(rows, np.float32)
+        pairs = [self._through(x) for x in X]
+        rows = [residual.parts(residual.excess(z, output, self._residual_scale)) for z, output in pairs]
+        return residual.score(np.array(rows, np.float32).reshape(len(X), len(self._columns.names)))
 
-    def _parts(self, features: F32) -> F32:
+    def _through(self, features: F32) -> tuple[F32, F32]:
+        """Standardised features and what the network makes of them."""
         k = len(self._columns.names)
         if features.shape != (k,) or not np.all(np.isfinite(features)):
             raise ValueError(
                 f"features of shape {features.shape}, expected {k} finite numbers; see the manifest"
             )
         standardised = self.standard(features)
-        reconstruction = self._output.dequantize(self._runner.invoke(self._input.quantize(standardised)))
-        return residual.parts(residual.excess(standardised, reconstruction, self._residual_scale))
+        return standardised, self._output.dequantize(self._runner.invoke(self._input.quantize(standardised)))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from appliance.analysis import explain
+from appliance.analysis import explain, residual
 from appliance.analysis.scorer import Scorer
 
 
@@ -15,6 +15,10 @@ def test_the_bundle_scores_as_the_baseline_it_came_from(scorer, learnt, windows)
     assert scorer.scores(X) == pytest.approx(learnt.scores(X), rel=1e-5)
     assert scorer.threshold == learnt.threshold
     assert [scorer.score(x)[0] for x in X] == pytest.approx(scorer.scores(X))
+
+
+def test_no_windows_have_no_scores(scorer, windows):
+    assert scorer.scores(windows(1, 40)[:0]).shape == (0,)
 
 
 def test_the_fault_is_named_by_axis_and_band(scorer, windows):
@@ -41,7 +45,9 @@ def test_a_ratio_is_the_value_over_the_median_of_normal(scorer, made, windows):
 
 def test_all_shares_sum_to_one(scorer, made, windows):
     x = windows(1, 45)[0]
-    everything = explain.contributions(made.manifest.features, scorer.standard, x, scorer._parts(x), len(x))
+    z, output = scorer._through(x)
+    parts = residual.parts(residual.excess(z, output, scorer._residual_scale))
+    everything = explain.contributions(made.manifest.features, scorer.standard, x, output, parts, len(x))
     assert sum(c.share for c in everything) == pytest.approx(1.0, abs=1e-4)
     assert {c.feature for c in everything} == set(made.manifest.features.names)
     assert sum(c.share for c in scorer.score(x)[1]) < 1
@@ -49,9 +55,10 @@ def test_all_shares_sum_to_one(scorer, made, windows):
 
 def test_features_at_the_cap_are_ordered_by_how_far_they_are(scorer, made, windows):
     x = windows(1, 46, tone_hz=310, amplitude=30)[0]
-    capped = scorer._parts(x) == 25
+    z, output = scorer._through(x)
+    capped = residual.excess(z, output, scorer._residual_scale) >= residual.CAP
     assert np.count_nonzero(capped) > explain.TOP
-    away = np.where(capped, np.abs(scorer.standard(x)), 0)
+    away = np.where(capped, np.minimum(np.abs(z), np.abs(z - output)), 0)
     names = [made.manifest.features.names[i] for i in np.argsort(-away)[: explain.TOP]]
     assert [c.feature for c in scorer.score(x)[1]] == names
 
@@ -85,7 +92,7 @@ def test_a_difference_is_given_where_a_ratio_means_nothing(made, scorer, windows
     x[column] = columns.center[column] + 2.5
     parts = np.zeros(len(x), np.float32)
     parts[column] = 9.0
-    first = explain.contributions(columns, scorer.standard, x, parts, 1)[0]
+    first = explain.contributions(columns, scorer.standard, x, np.zeros_like(x), parts, 1)[0]
     assert first.words.startswith("axis x, skewness, +2.5 from its normal")
     assert first.share == 1.0
 
@@ -95,5 +102,5 @@ def test_an_ordinary_value_that_does_not_fit_says_so(made, scorer):
     x = np.exp(np.array(columns.center, np.float32))
     parts = np.zeros(len(x), np.float32)
     parts[columns.names.index("y.rms")] = 9.0
-    first = explain.contributions(columns, scorer.standard, x, parts, 1)[0]
+    first = explain.contributions(columns, scorer.standard, x, np.zeros_like(x), parts, 1)[0]
     assert first.words == "axis y, RMS, 1.0× its normal, out of step with the rest"
