@@ -61,9 +61,10 @@ class Link:
         if size == 0:
             raise Closed("the other side closed the link")
         try:
-            return self._decoder.decode(memoryview(self._buffer)[:size])
+            message: Message = self._decoder.decode(memoryview(self._buffer)[:size])
         except msgspec.DecodeError as fault:
             raise Closed(f"not a message of this version: {fault}") from fault
+        return message
 
     def close(self) -> None:
         """Close this end."""
