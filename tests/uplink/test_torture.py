@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MOSQUITTO
+from real_broker import MOSQUITTO
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +18,8 @@ def test_nothing_accepted_is_lost_in_twenty_rounds():
     command = [sys.executable, str(ROOT / "tools" / "torture_uplink"), "--rounds", "20", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
     figures = {
-        name: int(value) for name, value in re.findall(r"^(accepted|lost|settled)\s+(\d+)", done.stdout, re.M)
+        name: int(value)
+        for name, value in re.findall(r"^(accepted|lost|settled)\s+(\d+)", done.stdout, re.MULTILINE)
     }
     killed = dict(re.findall(r"(uplink|broker) (\d+)", done.stdout))
     assert done.returncode == 0, done.stdout + done.stderr
