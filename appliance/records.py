@@ -94,7 +94,10 @@ class TemperatureReading(msgspec.Struct, frozen=True, tag=True):
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """One feature's part in a score. words: for a technician; share: of the score, 0–1; ratio: × its normal."""
+    """One feature's part in a score. words: for a technician; share: of the score, 0–1.
+
+    ratio: × its normal; 0 where a ratio means nothing (skewness about 0): the words tell the difference.
+    """
 
     feature: str
     words: str

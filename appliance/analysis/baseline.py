@@ -24,8 +24,14 @@ LEAST_RESIDUAL = 0.1
 """The smallest residual spread assumed, in units of the feature's own spread: several int8 steps."""
 QUANTILE = 0.995
 """Of the held-out scores: one false window in 200; a single bad window in hours cannot set the threshold."""
+OUTLIER = 1.5
 SIGMAS = 3.5
 """Distance of the threshold from the median log score, in robust standard deviations."""
+
+
+WORST_QUANTIZATION = 0.1
+"""Mean difference of int8 from float scores, as a share of the threshold; measured on real machines: 0.01."""
+LEAST_AGREEMENT = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ def learn(
     X = _checked(matrices, features)
     transform = standard.fit(X, features)
     Z = transform(X)
-    folds = np.concatenate([_blocks(len(matrix)) for matrix in matrices])
+    folds = np.concatenate([_blocks(len(matrix), index) for index, matrix in enumerate(matrices)])
     unseen = np.empty_like(Z)
     share = 1 / (FOLDS + 1)
     for fold in range(FOLDS):
@@ -114,7 +120,7 @@ def learn(
         threshold_rule=rule,
         held_out_scores=held_out,
         windows=tuple(len(matrix) for matrix in matrices),
-        receipt=_receipt(Z, layers, model, scale, threshold),
+        receipt=_accepted(_receipt(Z, layers, model, scale, threshold)),
         samples=Z[:: max(1, len(Z) // 8)][:8],
     )
 
@@ -149,9 +155,13 @@ def _checked(matrices: Sequence[F32], features: Sequence["Feature"]) -> F32:
     return X
 
 
-def _blocks(n: int) -> NDArray[np.intp]:
-    """Fold of each of n windows of one recording: FOLDS blocks in time, so that neighbours stay together."""
-    return np.arange(n) * FOLDS // max(n, 1)
+def _blocks(n: int, recording: int) -> NDArray[np.intp]:
+    """Fold of each of n windows of one recording: FOLDS blocks in time, so that neighbours stay together.
+
+    Every recording gives the same stretch of its time to a fold: that is harder, so more honest, than mixing
+    them. Recordings of a single window are dealt out.
+    """
+    return np.arange(n) * FOLDS // n if n > 1 else np.full(n, recording % FOLDS)
 
 
 def _part(progress: Progress | None, start: float, share: float) -> Callable[[float], None] | None:
@@ -189,20 +199,32 @@ def _spread(unseen: F32) -> F32:
 
 
 def _threshold(held_out: F32) -> tuple[float, str]:
-    """The larger of a high quantile of the held-out scores and a robust log-normal bound; the rule in words.
+    """The larger of a robust log-normal bound and a high quantile of the held-out scores; the rule in words.
 
-    With few windows the quantile is their worst; the bound then keeps a lucky draw from setting it too low.
+    With few windows the quantile is their worst; the bound then keeps a lucky draw from setting it too low,
+    and its multiple keeps one bad window from setting it too high.
     """
     log = np.log(np.maximum(held_out, 1e-6))
     low, middle, high = np.percentile(log, (25, 50, 75))
     sigma = standard.IQR_TO_SIGMA * (high - low)
     bound = float(np.exp(middle + SIGMAS * sigma))
-    high_score = float(np.quantile(held_out, QUANTILE, method="higher"))
+    quantile = float(np.quantile(held_out, QUANTILE, method="higher"))
     rule = (
-        f"the larger of the {QUANTILE:.1%} quantile of {len(held_out)} held-out scores ({high_score:.3f}) "
-        f"and exp(median + {SIGMAS:g} sigma) of their logarithms ({bound:.3f})"
+        f"the larger of exp(median + {SIGMAS:g} sigma) of the logarithms of {len(held_out)} held-out scores "
+        f"({bound:.3f}) and their {QUANTILE:.1%} quantile ({quantile:.3f}, at most {OUTLIER:g} times that)"
     )
-    return max(high_score, bound), rule
+    return max(bound, min(quantile, OUTLIER * bound)), rule
+
+
+def _accepted(receipt: Receipt) -> Receipt:
+    """The receipt, or a LearningError where int8 lost what float had learnt."""
+    if receipt.mean > WORST_QUANTIZATION or receipt.agreement < LEAST_AGREEMENT:
+        raise LearningError(
+            f"int8 model {receipt.mean:.0%} of the threshold off the float one, same verdict on "
+            f"{receipt.agreement:.0%} of the windows, expected at most {WORST_QUANTIZATION:.0%} and at least "
+            f"{LEAST_AGREEMENT:.0%}; learn from windows without transients"
+        )
+    return receipt
 
 
 def _receipt(

@@ -98,3 +98,25 @@ def test_progress_rises_to_one_and_cancels(extractor, windows):
 
     with pytest.raises(KeyboardInterrupt):
         baseline.learn([X], extractor.features, progress=cancel)
+
+
+def test_many_short_recordings_are_held_out_in_turn(extractor, windows):
+    X = windows(60, 51)
+    learnt = baseline.learn([X[i : i + 1] for i in range(60)], extractor.features)
+    assert np.mean(learnt.scores(windows(100, 52)) > learnt.threshold) <= 0.05
+    folds = np.concatenate([baseline._blocks(1, i) for i in range(60)])
+    assert np.bincount(folds).tolist() == [12] * 5
+
+
+def test_neighbours_in_time_share_a_fold():
+    folds = baseline._blocks(100, 3)
+    assert np.count_nonzero(np.diff(folds)) == baseline.FOLDS - 1
+    assert np.bincount(folds).tolist() == [20] * 5
+
+
+@pytest.mark.parametrize(("mean", "agreement"), [(0.2, 1.0), (0.01, 0.9)])
+def test_a_model_that_int8_has_spoilt_is_refused(mean, agreement):
+    sound = baseline.Receipt(largest=0.1, mean=0.01, rank=0.99, agreement=1.0)
+    assert baseline._accepted(sound) is sound
+    with pytest.raises(LearningError, match="int8 model"):
+        baseline._accepted(baseline.Receipt(largest=0.5, mean=mean, rank=0.9, agreement=agreement))
