@@ -5,6 +5,7 @@ passed on. So an acknowledged event stays in the outbox until the broker has bee
 if the connection ends before, the event is offered again on the next one. Consumers drop repeated ids.
 """
 
+import heapq
 from collections import deque
 
 from appliance.uplink.outbox import Key, Outbox, Row
@@ -14,6 +15,8 @@ FIRST_ERROR = 0x80
 QUOTA_EXCEEDED = 0x97
 
 _AGAIN_S = 60.0
+_SOON_S = 5.0
+"""In the first minute of a connection: subscribers come back a little later than we do."""
 _UNHEARD_S = 86_400.0
 _SETTLE_PERIOD_S = 0.1
 _SETTLE_ROWS = 500
@@ -29,10 +32,11 @@ class Drain:
         self._outbox = outbox
         self._settle_s = settle_s
         self._cursor: dict[int, int] = {}
+        self._connected_s = 0.0
         self._newest_before = 0
         self._acknowledged: dict[Key, float] = {}
         self._doubtful: deque[Key] = deque()
-        self._waiting: dict[Key, float] = {}
+        self._waiting: list[tuple[float, Key]] = []
         self._refused_at: dict[Key, float] = {}
         self._unheard_since: dict[Key, float] = {}
         self._held: set[Key] = set()
@@ -43,13 +47,14 @@ class Drain:
     def connected(self, now_s: float) -> None:
         """A new connection: what was sent without an answer goes first, what has not settled goes last."""
         self._cursor = {}
+        self._connected_s = now_s
         self._newest_before = self._outbox.newest_id()
         self._doubtful.extend(self._acknowledged)
         self._acknowledged.clear()
         for key in [key for key, at in self._refused_at.items() if now_s - at >= _AGAIN_S]:
             del self._refused_at[key]
-            self._waiting[key] = now_s
-        self._held = {*self._doubtful, *self._waiting, *self._refused_at}
+            heapq.heappush(self._waiting, (now_s, key))
+        self._held = {*self._doubtful, *self._refused_at, *(key for _, key in self._waiting)}
 
     def take(self, room: int, now_s: float) -> list[Row]:
         """The next rows to send, at most `room`: trips before alarms before the rest, then in order of id."""
@@ -75,12 +80,13 @@ class Drain:
         if reason == NO_SUBSCRIBERS:
             self.nobody_listening += 1
             if now_s - self._unheard_since.setdefault(key, now_s) < _UNHEARD_S:
-                self._waiting[key] = now_s + _AGAIN_S
+                young = now_s - self._connected_s < _AGAIN_S
+                heapq.heappush(self._waiting, (now_s + (_SOON_S if young else _AGAIN_S), key))
                 return
         elif reason >= FIRST_ERROR:
             self.refused += 1
             if reason == QUOTA_EXCEEDED:
-                self._waiting[key] = now_s + _AGAIN_S
+                heapq.heappush(self._waiting, (now_s + _AGAIN_S, key))
             else:
                 self._refused_at[key] = now_s
             return
@@ -113,8 +119,6 @@ class Drain:
         """The next one to offer again: in doubt since the last connection, or its wait is over."""
         if self._doubtful:
             return self._doubtful.popleft()
-        key = next(iter(self._waiting), None)
-        if key is None or self._waiting[key] > now_s:
-            return None
-        del self._waiting[key]
-        return key
+        if self._waiting and self._waiting[0][0] <= now_s:
+            return heapq.heappop(self._waiting)[1]
+        return None

@@ -104,7 +104,16 @@ def test_an_exceeded_quota_waits_a_minute(store, drain):
     assert drain.take(1, 60.0) == [row]
 
 
+def test_nobody_listening_is_offered_again_soon_after_a_connection(store, drain):
+    store.accept([event()])
+    [row] = drain.take(1, 0.0)
+    drain.answered(row.key, NO_SUBSCRIBERS, 1.0)
+    assert drain.take(1, 5.9) == []
+    assert drain.take(1, 6.0) == [row]
+
+
 def test_nobody_listening_keeps_the_row_for_a_day(store, outbox, drain):
+    drain.connected(-60.0)
     store.accept([event()])
     now_s = 0.0
     [row] = drain.take(1, now_s)
