@@ -1,9 +1,10 @@
-"""What several tests share: a real broker."""
+"""What several tests share: a real broker, a learnt machine."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import simulated
 from real_broker import MOSQUITTO, Mosquitto
 
 
@@ -21,3 +22,9 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
     yield start
     for one in started:
         one.kill()
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> simulated.Learnt:
+    """A bundle of the simulated machine; tests must not change it."""
+    return simulated.learn(tmp_path_factory.mktemp("learnt"))

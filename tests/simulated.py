@@ -6,11 +6,13 @@ import subprocess
 import sys
 import wave
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.cli import main
 from appliance.config import Duty, Fault, Trouble
 from hw.csvfile import write_csv
 from hw.evidence import Track, write_evidence
@@ -79,6 +81,27 @@ def write(kind: str, path: Path, signal: NDArray[np.float32], rate_hz: float) ->
     raw = np.rint(signal / scale_mps2).astype(np.int16)
     write_evidence(path, [Track("de", raw, scale_mps2, rate_hz, 1_000_000_000)])
     return [str(path)]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """bundle: folder. healthy, faulty: evidence files of 10 s. All of 2 kHz, two axes, windows of 0.25 s."""
+
+    bundle: Path
+    healthy: Path
+    faulty: Path
+
+
+def learn(folder: Path) -> Learnt:
+    """A bundle of the healthy machine, and what it has not seen."""
+    healthy = accel(2000, 2, 25)
+    faulty = accel(2000, 2, 10, faults=(Fault(kind="outer_race", severity=0.8),))
+    write("npz", folder / "learn", healthy[:30_000], 2000)
+    write("npz", folder / "healthy", healthy[30_000:], 2000)
+    write("npz", folder / "faulty", faulty, 2000)
+    bundle = folder / "bundle"
+    assert main(["learn", str(folder / "learn.npz"), "--window-s", "0.25", "--out", str(bundle)]) == 0
+    return Learnt(bundle, folder / "healthy.npz", folder / "faulty.npz")
 
 
 def start(*arguments: str | Path, **how: object) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Learn and score recordings of the simulated machine: any format, rate, window, overlap and number of axes."""
+"""Learn and score the simulated machine: any format, rate, window, overlap and number of axes."""
 
 import hashlib
 import json
