@@ -81,7 +81,10 @@ class SensorStream:
         started_s = time.perf_counter()
         if not window.ok or window.accel.shape[1] != self.extractor.n:
             return self._score(window, Quality.NOT_OK)
-        analysed = self.extractor.analyse(window.accel, window.rate_hz)
+        try:
+            analysed = self.extractor.analyse(window.accel, window.rate_hz)
+        except ValueError:  # its clock is far off nominal, or it holds what no sensor measures
+            return self._score(window, Quality.NOT_OK)
         metrics = self.extractor.metrics(analysed)
         level = level_of(metrics)
         self._state = self._gate.update(level, self.hop_s)

@@ -103,6 +103,15 @@ def test_missing_numbers_in_a_csv_spoil_their_windows_only(learnt: Learnt, tmp_p
     assert all(line["score"] <= line["threshold"] for line in lines if line["quality"] == "ok")
 
 
+def test_what_no_sensor_measures_is_not_ok(learnt: Learnt, tmp_path: Path) -> None:
+    path, signal_ = tmp_path / "burst.csv", load(learnt.healthy).accel.copy()
+    signal_[5_000] = 1e7
+    write_csv(path, signal_, 2000, ("x", "y"), "m/s2")
+    lines = score(learnt, tmp_path / "s.jsonl", path)
+    assert len(lines) == 79
+    assert {line["quality"] for line in lines if 2.26 <= line["t_s"] <= 2.49} == {"not_ok"}
+
+
 @pytest.mark.parametrize("rate_hz", [1985.0, 2015.0])
 def test_a_clock_within_one_percent_fits(learnt: Learnt, tmp_path: Path, rate_hz: float) -> None:
     options = simulated.write("npz", tmp_path / "slow", load(learnt.healthy).accel, rate_hz)
