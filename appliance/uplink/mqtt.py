@@ -58,7 +58,8 @@ class Connection:
 
     answers: (mid, reason code) of each PUBACK, oldest first; the caller takes them out.
     window: how many messages may be unanswered at once, known when `ready`.
-    heard_s: monotonic time at which the broker last spoke.
+    heard_s: monotonic time after which the broker has spoken: of the turn before, so that bytes which waited
+        while we stood still do not make the broker look alive for longer than it was.
 
     Raises:
         Lost: it cannot be reached within 3 s.
@@ -88,7 +89,7 @@ class Connection:
         except (OSError, ValueError) as fault:
             self.close()
             raise Lost(f"{config.host}:{config.port} cannot be reached: {fault}") from fault
-        self._began_s = self.heard_s = time.monotonic()
+        self._began_s = self._turned_s = self.heard_s = time.monotonic()
 
     @property
     def version_refused(self) -> bool:
@@ -116,7 +117,8 @@ class Connection:
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
         if readable:
             code = self._client.loop_read()
-            self.heard_s = now_s
+            self.heard_s = self._turned_s
+        self._turned_s = now_s
         if not code and writable and self._client.want_write():
             code = self._client.loop_write()
         if not code:

@@ -104,7 +104,7 @@ def test_a_puback_that_is_no_success_never_deletes_a_row(tiny, tmp_path, store, 
     trip = store.accept([event(EventKind.TRIP)])[0]
     alarms = store.accept([event() for _ in range(3)])
     outbox = Outbox(tmp_path / "events.db")
-    with running(config(tmp_path, broker.port, settle_s=0.0)):
+    with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
         eventually(lambda: outbox.backlog() == 1)
         broker.drop()
         eventually(lambda: len(broker.levels) == 2)
@@ -118,7 +118,7 @@ def test_what_had_no_puback_is_sent_again_on_the_next_connection(tiny, tmp_path,
     silent = threading.Event()
     broker = tiny(lambda _: OK_V5, lambda _: 0 if silent.is_set() else None)
     store.accept([event()])
-    with running(config(tmp_path, broker.port, settle_s=0.0)):
+    with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
         eventually(lambda: any("event" in topic for topic, _ in broker.published))
         silent.set()
         broker.drop()
@@ -139,7 +139,7 @@ def test_a_broker_that_never_acknowledges_is_left(tiny, tmp_path, store, monkeyp
 def test_3_1_1_follows_a_refusal_of_5_at_once(tiny, tmp_path, store):
     broker = tiny(lambda level: REFUSED_V5_AS_V3 if level == 5 else OK_V3)
     store.accept([event()])
-    with running(config(tmp_path, broker.port, settle_s=0.0)):
+    with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
         eventually(lambda: any("event" in topic for topic, _ in broker.published))
         assert broker.levels == [5, 4]
         broker.drop()
