@@ -11,6 +11,8 @@ from appliance.records import MachineState
 
 _HYSTERESIS = 1.25
 _MOVED = math.log(1.5)
+_FOLLOWED = 4.0
+"""Settling times in which the level compared with follows: slower than any machine changes its speed."""
 _LONGEST_SETTLE = 6.0
 _REST_COUNTS = 0.25
 """A second at rest makes up for this much transient: a level that jumps every few seconds never rests."""
@@ -48,7 +50,7 @@ class MachineStateGate:
         elif abs(log_level - self._log_level) > _MOVED:
             self._calm_s, self._log_level = 0.0, log_level
         # Follows slowly: a slow fault must not look like a change of operation.
-        self._log_level += (log_level - self._log_level) * min(1.0, hop_s / max(self._settle_s, hop_s))
+        self._log_level += (log_level - self._log_level) * hop_s / max(_FOLLOWED * self._settle_s, hop_s)
         return self._settle(hop_s)
 
     def _settle(self, hop_s: float) -> MachineState:
