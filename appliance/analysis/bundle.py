@@ -193,9 +193,7 @@ def _verify_golden(manifest: Manifest, network: QuantizedModel, backend: Acceler
     inputs = [_vector(text) for text in golden.inputs]
     reference = golden.outputs.get(runner.NUMPY)
     if reference is None:
-        raise BundleError(
-            f"{MANIFEST}: golden.outputs.numpy: found nothing, expected outputs; {_REMEDY}"
-        )
+        raise BundleError(f"{MANIFEST}: golden.outputs.numpy: found nothing, expected outputs; {_REMEDY}")
     exact = golden.outputs.get(backend.name)
     checks = [
         (runner.NUMPY, reference, [network.run(x) for x in inputs], 0),

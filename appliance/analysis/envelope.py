@@ -62,7 +62,8 @@ class Envelope:
         fourth = np.mean(np.square(squared), axis=1)
         floor = np.float32(FLOOR_MPS2**2)
         unwindowed = mean / np.float32(HANN_MEAN_SQUARE)
-        kurtosis = fourth / np.float32(HANN_MEAN_FOURTH) / np.square(np.maximum(unwindowed, floor))
+        square = np.float32(HANN_MEAN_FOURTH) * np.square(np.maximum(unwindowed, floor))
+        kurtosis = np.divide(fourth, square)
         least = np.float32(SHALLOWEST) * mean + np.float32(SILENT) * floor
-        line = spectrum.max(axis=1) / (spectrum.mean(axis=1) + least)
+        line = np.divide(spectrum.max(axis=1), spectrum.mean(axis=1) + least)
         return EnvelopeFigures(np.sqrt(unwindowed), kurtosis, line)

@@ -164,7 +164,8 @@ class _Tensor:
         """int32 (outputs,) in units of input scale × weight scale."""
         if self.kind != INT32 or self.shape != (outputs,) or self.grid != Grid(scale, 0):
             _refuse(
-                f"a bias of type {self.kind}, shape {self.shape}, {self.grid}; expected ({outputs},) × {scale}"
+                f"a bias of type {self.kind}, shape {self.shape}, {self.grid}; "
+                f"expected ({outputs},) × {scale}"
             )
         if len(self.bytes) != 4 * outputs:
             _refuse(f"{len(self.bytes)} bytes of bias for {outputs} outputs")

@@ -52,7 +52,7 @@ def statistics(free: F32) -> Statistics:
     scale = np.maximum(rms, np.float32(FLOOR_MPS2))
     cube_mean = np.mean(square * free, axis=1)
     fourth_mean = np.mean(np.square(square, out=square), axis=1)
-    return Statistics(rms, peak, peak / scale, fourth_mean / scale**4, cube_mean / scale**3)
+    return Statistics(rms, peak, np.divide(peak, scale), fourth_mean / scale**4, cube_mean / scale**3)
 
 
 def _unbelievable(accel: F32) -> str:

@@ -1,8 +1,8 @@
 """Trip and score latency of the real processes under load, their memory and cold start, against the budgets.
 
-The guard plays, in real time, a recording of quiet running with a violent burst every half second: each time the
-peak limit trips, the relay's edge is written, and the latch is reset. Meanwhile analysis computes overlapping
-windows without a pause and the uplink publishes what it is told.
+The guard plays, in real time, a recording of quiet running with a violent burst every half second: each time
+the peak limit trips, the relay's edge is written, and the latch is reset. Meanwhile analysis computes
+overlapping windows without a pause and the uplink publishes what it is told.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ class Rig:
                 self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         return started_s
 
-    def listen(self, seconds: float):
+    def listen(self, seconds: float) -> Iterator[Message]:
         """Messages of the guard for so long."""
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
@@ -224,9 +225,8 @@ def main(argv: list[str]) -> int:
     tripped = trips(options.trips, options.rate)
     latency = tripped["latencies_ms"]
     priority = "with" if tripped["realtime"] else "WITHOUT"
-    print(
-        f"\n{len(latency)} trips, analysis at {tripped['analysis_cpu']:.0%} of a core, {priority} real-time priority"
-    )
+    load = f"analysis at {tripped['analysis_cpu']:.0%} of a core"
+    print(f"\n{len(latency)} trips, {load}, {priority} real-time priority")
     print(line("block in memory -> relay edge, p50", float(np.percentile(latency, 50)), "ms"))
     p99 = float(np.percentile(latency, 99))
     print(line("block in memory -> relay edge, p99", p99, "ms", BUDGET["trip p99"]))
