@@ -25,6 +25,6 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
 
 
 @pytest.fixture(scope="session")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> simulated.Learnt:
+def pump(tmp_path_factory: pytest.TempPathFactory) -> simulated.Learnt:
     """A bundle of the simulated machine; tests must not change it."""
     return simulated.learn(tmp_path_factory.mktemp("learnt"))

@@ -207,9 +207,9 @@ SCORE: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
 
 
 @pytest.fixture
-def home(learnt: Learnt, tmp_path: Path) -> Path:
+def home(pump: Learnt, tmp_path: Path) -> Path:
     """A folder with a bundle in force and an old file of scores."""
-    shutil.copytree(learnt.bundle, tmp_path / "bundle")
+    shutil.copytree(pump.bundle, tmp_path / "bundle")
     (tmp_path / "s.jsonl").write_text("old\n")
     return tmp_path
 
@@ -303,21 +303,21 @@ BUNDLES: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize("name", BUNDLES)
 @pytest.mark.parametrize("command", ["score", "replay"])
 def test_a_broken_bundle(
-    home: Path, learnt: Learnt, capsys: pytest.CaptureFixture[str], name: str, command: str
+    home: Path, pump: Learnt, capsys: pytest.CaptureFixture[str], name: str, command: str
 ) -> None:
     spoil, words = BUNDLES[name]
     bundle = home / "bundle"
     spoil(bundle)
     arguments = {
-        "score": ["score", str(bundle), str(learnt.healthy), "--jsonl", str(home / "s.jsonl")],
-        "replay": ["replay", str(learnt.healthy), "--bundle", str(bundle)],
+        "score": ["score", str(bundle), str(pump.healthy), "--jsonl", str(home / "s.jsonl")],
+        "replay": ["replay", str(pump.healthy), "--bundle", str(bundle)],
     }[command]
     assert "bundle" in refused(capsys, home, arguments, words)
 
 
 @pytest.mark.parametrize("kind", ["a folder of something else", "a file", "below a file"])
 def test_learn_to_a_place_that_cannot_be(
-    home: Path, learnt: Learnt, capsys: pytest.CaptureFixture[str], kind: str
+    home: Path, pump: Learnt, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     thesis = home / "thesis"
     if kind == "a folder of something else":
@@ -326,23 +326,23 @@ def test_learn_to_a_place_that_cannot_be(
     else:
         thesis.write_text("words")
     out = thesis / "bundle" if kind == "below a file" else thesis
-    arguments = ["learn", str(learnt.healthy), *CUT, "--out", str(out)]
+    arguments = ["learn", str(pump.healthy), *CUT, "--out", str(out)]
     assert "thesis" in refused(capsys, home, arguments, "choose another")
 
 
 @pytest.mark.parametrize("kind", ["folder", "below a file", "in no folder"])
 def test_scores_to_a_place_that_cannot_be(
-    home: Path, learnt: Learnt, capsys: pytest.CaptureFixture[str], kind: str
+    home: Path, pump: Learnt, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     places = {"folder": "bundle", "below a file": "s.jsonl/s", "in no folder": "none/s"}
     out = home / places[kind]
-    arguments = ["score", str(home / "bundle"), str(learnt.healthy), "--jsonl", str(out)]
+    arguments = ["score", str(home / "bundle"), str(pump.healthy), "--jsonl", str(out)]
     assert out.name in refused(capsys, home, arguments, "choose another")
 
 
-def test_learn_from_two_rates(home: Path, learnt: Learnt, capsys: pytest.CaptureFixture[str]) -> None:
+def test_learn_from_two_rates(home: Path, pump: Learnt, capsys: pytest.CaptureFixture[str]) -> None:
     other = wav_of_another_rate(home)
-    arguments = ["learn", str(learnt.healthy), str(other), *CUT, "--out", str(home / "bundle")]
+    arguments = ["learn", str(pump.healthy), str(other), *CUT, "--out", str(home / "bundle")]
     assert "bad.wav: 4000 Hz" in refused(capsys, home, arguments, "learn them apart")
 
 
@@ -455,7 +455,7 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_a_model_that_was_tampered_with_and_hashed_again(
-    home: Path, learnt: Learnt, capsys: pytest.CaptureFixture[str]
+    home: Path, pump: Learnt, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Golden outputs see what hashes that were set right again do not."""
     bundle = home / "bundle"
@@ -473,4 +473,4 @@ def test_a_model_that_was_tampered_with_and_hashed_again(
         for name in ("model.tflite", "manifest.toml", "card.md")
     )
     (bundle / "SHA256SUMS").write_text("".join(sums))
-    refused(capsys, home, ["score", str(bundle), str(learnt.healthy)], "golden")
+    refused(capsys, home, ["score", str(bundle), str(pump.healthy)], "golden")

