@@ -70,7 +70,7 @@ class Guard:
             daemon.start(f"sample-{name}", partial(self._sample, name=name, sensor=sensor))
         for name, thermometer in self.devices.temperature.items():
             body = partial(self._read_temperature, name=name, thermometer=thermometer)
-            daemon.start(f"read-{name}", body, stall_s=5.0 + 2 * thermometer.period_s)
+            daemon.start(f"read-{name}", body)
         daemon.start("feed", self._serve)
         daemon.start("store", self._keep, stall_s=30.0)
 
@@ -128,7 +128,8 @@ class Guard:
                 continue
             except EndOfSource:
                 return
-            self.feed.publish(self.protection.reading(name, reading, time.perf_counter_ns()))
+            if reading is not None:
+                self.feed.publish(self.protection.reading(name, reading, time.perf_counter_ns()))
 
     def _source_ended(self, worker: Worker, name: str) -> None:
         log.info("%s: recording played to its end", name)

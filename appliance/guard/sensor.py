@@ -5,7 +5,7 @@ from collections import deque
 from appliance.guard.limits import peak_rms_mps2
 from appliance.guard.sampleclock import SampleClock
 from appliance.guard.validity import BlockValidity
-from appliance.records import SampleBlock
+from appliance.records import SampleBlock, Validity
 from hw.ports import Samples, Vibration
 
 _ARRIVALS = 256
@@ -36,6 +36,8 @@ class VibrationWatch:
         counts = samples.counts
         self.clock.update(len(counts), samples.host_ns, samples.lost)
         validity = self._validity.check(counts, samples.lost, self.clock.ppm)
+        if samples.clipped:
+            validity |= Validity.CLIP
         peak, rms = peak_rms_mps2(counts, self._validity.mean_counts, self._sensor.scale_mps2)
         rate_hz = self.clock.rate_hz
         block = SampleBlock(
