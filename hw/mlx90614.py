@@ -1,8 +1,8 @@
 """Melexis MLX90614: infrared thermometer over SMBus, with a checksum (PEC) in every answer.
 
 From its datasheet (3901090614) [not re-verified on a part]: RAM 0x06 ambient, 0x07 object 1; little-endian
-word of 0.02 K, bit 15 = error. 100 kHz at most: give it a bus of its own. It works with no emissivity but the one in
-its EEPROM (1.0 from the factory): shiny metal reads too low.
+word of 0.02 K, bit 15 = error. 100 kHz at most: give it a bus of its own. It works with the emissivity in its
+EEPROM (1.0 from the factory): shiny metal reads too low.
 """
 
 import logging
