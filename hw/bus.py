@@ -1,7 +1,7 @@
-"""Buses under the drivers: what an I2C or SPI bus offers, real or simulated, and the clock that drivers wait on.
+"""Buses under the drivers: what an I2C or SPI bus offers, real or simulated, and the clock drivers wait on.
 
-A driver prepares the transfers it repeats once (a prebuilt ioctl costs 1.1 µs, building it anew 37 µs) and runs
-them in its FIFO loop. Every failure is a BusError with the errno in words; the driver says which chip it was.
+A driver prepares the transfers it repeats once (a prebuilt ioctl costs 1.1 µs, building it anew 37 µs) and
+runs them in its FIFO loop. Every failure is a BusError with the errno in words; the driver says which chip.
 """
 
 from typing import Protocol
@@ -21,8 +21,11 @@ class BusError(PortError):
 class Transfer(Protocol):
     """A prepared transfer with a buffer of its own."""
 
-    def run(self) -> U8:
-        """Carry it out; the bytes read, a view that the next run overwrites. Raises BusError."""
+    def run(self, read_bytes: int | None = None) -> U8:
+        """Carry it out; the bytes read, a view that the next run overwrites. Raises BusError.
+
+        read_bytes: 1 to the number it was prepared for; None = all of them.
+        """
 
 
 class I2c(Protocol):
@@ -42,7 +45,7 @@ class Spi(Protocol):
     """One SPI device (bus and chip select), full duplex."""
 
     def prepare(self, write: bytes, read_bytes: int) -> Transfer:
-        """Clock out `write`, then `read_bytes` more while keeping chip select; the latter bytes are returned."""
+        """Clock out `write`, then `read_bytes` more under the same chip select; the latter are returned."""
 
     def close(self) -> None:
         """Let the device go."""
