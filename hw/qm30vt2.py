@@ -1,8 +1,8 @@
 """Banner QM30VT2: vibration and temperature transmitter, RS-485, 19200 8N1, slave 1 from the factory.
 
 The alias block 45201 to 45222 (PDU 5200), every quantity in one read; its imperial twins are left out. Band
-10 Hz to 4 kHz, the high-frequency RMS 1 to 4 kHz. Source: Golioth's driver and Banner's manual, which agree; maps
-found elsewhere do not. A QM42VT1 has another map.
+10 Hz to 4 kHz, the high-frequency RMS 1 to 4 kHz. Source: Golioth's driver and Banner's manual, which agree;
+maps found elsewhere do not. A QM42VT1 has another map.
 """
 
 from hw.ports import STANDARD_GRAVITY_MPS2
@@ -32,4 +32,5 @@ QM30VT2 = RegisterMap(
         Register("z-high-frequency-rms", 5220, "m/s²", _MILLI_G_MPS2),
         Register("x-high-frequency-rms", 5221, "m/s²", _MILLI_G_MPS2),
     ),
+    block=(5200, 22),
 )

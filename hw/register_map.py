@@ -38,7 +38,8 @@ class Register:
             raise ValueError(f"register {self.name!r}: address {self.address}, expected 0 to 65535")
         if self.scale == 0.0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
             raise ValueError(
-                f"register {self.name!r}: scale {self.scale}, offset {self.offset}; expected finite, scale not 0"
+                f"register {self.name!r}: scale {self.scale}, offset {self.offset}; "
+                "expected finite numbers, scale not 0"
             )
 
     @property
@@ -67,11 +68,17 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class RegisterMap:
-    """A block of registers that one question fetches, and the quantities in it. function: 3 or 4."""
+    """A block of registers that one question fetches, and the quantities in it.
+
+    part: what faults call it.
+    function: 3 (holding registers) or 4 (input registers).
+    block: (first address, count) to ask for; None = from the first register named to the last.
+    """
 
     part: str
     registers: tuple[Register, ...]
     function: Literal[3, 4] = 3
+    block: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError: no register, a name twice, or a block too long for one question."""
@@ -81,21 +88,35 @@ class RegisterMap:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"map {self.part!r}: {', '.join(twice)} twice, expected each name once")
+        first, last = self._named()
+        if not self.first <= first <= last < self.first + self.count:
+            raise ValueError(
+                f"map {self.part!r}: registers {first} to {last}, expected them inside its block of {self.count} "
+                f"from {self.first}"
+            )
         if self.count > MOST_REGISTERS:
             raise ValueError(
-                f"map {self.part!r}: {self.first} to {self.first + self.count - 1} are {self.count} registers, "
-                f"expected at most {MOST_REGISTERS} for one question; make two maps"
+                f"map {self.part!r}: {self.first} to {self.first + self.count - 1} are {self.count} "
+                f"registers, expected at most {MOST_REGISTERS} for one question; make two maps"
             )
 
     @property
     def first(self) -> int:
         """PDU address of the first register to fetch."""
-        return min(register.address for register in self.registers)
+        return self.block[0] if self.block else self._named()[0]
 
     @property
     def count(self) -> int:
         """How many registers to fetch."""
-        return max(register.address + register.words for register in self.registers) - self.first
+        first, last = self._named()
+        return self.block[1] if self.block else last - first + 1
+
+    def _named(self) -> tuple[int, int]:
+        """First and last address that a named register takes."""
+        return (
+            min(register.address for register in self.registers),
+            max(register.address + register.words - 1 for register in self.registers),
+        )
 
     def quantities(self, words: Sequence[int]) -> dict[str, Quantity]:
         """The quantities in a fetched block of `count` registers.
@@ -109,7 +130,8 @@ class RegisterMap:
             value = register.value(words[at : at + register.words])
             if not (math.isfinite(value) and register.low <= value <= register.high):
                 raise ValueError(
-                    f"{register.name} is {value:g} {register.unit}, expected {register.low:g} to {register.high:g}"
+                    f"{register.name} is {value:g} {register.unit}, "
+                    f"expected {register.low:g} to {register.high:g}"
                 )
             found[register.name] = Quantity(value, register.unit)
         return found
