@@ -1,20 +1,18 @@
 """LM75 and its kin (LM75A/B, TMP75, TMP102): the cheap thermometers without an id register.
 
-Nobody can tell over the bus which of them answers, so their readings must be plausible instead. All hold the
-temperature in register 0x00 as a big-endian two's complement word of 1/256 °C of which the upper bits count.
+Nobody can tell over the bus which of them answers: a reading can only be plausible. All hold the temperature
+ in register 0x00 as a big-endian two's complement word of 1/256 °C of which the upper bits count.
 """
 
 from hw.bus import Clock, I2c
 from hw.ports import PortError
-from hw.thermometer import Thermometer
+from hw.thermometer import Thermometer, agreed
 
 ADDRESSES = range(0x48, 0x50)
 TEMPERATURE = 0x00
 BITS = {9: "LM75", 11: "LM75B", 12: "TMP102"}
 RANGE_DEGC = (-55.0, 125.0)
-JUMP_K = 10.0
-"""No bearing housing changes so much between two readings: a larger step must be read twice."""
-AGREE_K = 1.0
+POWER_ON_DEGC = 0.0
 
 
 class Lm75(Thermometer):
@@ -37,29 +35,16 @@ class Lm75(Thermometer):
         """
         if bits not in BITS:
             raise ValueError(f"bits {bits}: expected one of {', '.join(map(str, BITS))}; see the datasheet")
-        super().__init__(f"{BITS[bits]} at {address:#04x}", RANGE_DEGC, clock, period_s)
+        super().__init__(f"{BITS[bits]} at {address:#04x}", RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
         self._bits = bits
         self._temperature = bus.prepare(address, bytes([TEMPERATURE]), 2)
-        self._last_degc: float | None = None
 
     def identify(self) -> None:
-        """There is nothing to identify it by; the first reading must be read twice."""
-        self._last_degc = None
+        """There is nothing to identify it by."""
 
     def measure(self) -> float:
-        """The newest conversion; read again where it is far from the last one."""
-        degc = self._once()
-        if self._last_degc is None or abs(degc - self._last_degc) > JUMP_K:
-            again = self._once()
-            if abs(again - degc) > AGREE_K:
-                raise PortError(
-                    f"read {degc:g} and then {again:g} °C, expected the same twice; check the wiring"
-                )
-        self._last_degc = degc
-        return degc
-
-    def _once(self) -> float:
-        word = int.from_bytes(self._temperature.run().tobytes(), "big", signed=True)
+        """The newest conversion."""
+        word = int.from_bytes(agreed(self._temperature), "big", signed=True)
         # Of a TMP102 the lower four bits are always zero: a bus that floats high shows here.
         if self._bits == 12 and word & 0x000F:
             raise PortError(

@@ -7,13 +7,14 @@ It converts by itself every 250 ms. Its addresses 0x18 and 0x19 are those of a L
 
 from hw.bus import Clock, I2c
 from hw.ports import PortError
-from hw.thermometer import Thermometer
+from hw.thermometer import Thermometer, agreed
 
 ADDRESSES = range(0x18, 0x20)
 AMBIENT, MANUFACTURER, DEVICE = 0x05, 0x06, 0x07
 MANUFACTURER_ID, DEVICE_ID = 0x0054, 0x04
 DEGC_PER_COUNT = 0.0625
 RANGE_DEGC = (-40.0, 125.0)
+POWER_ON_DEGC = 0.0
 
 
 class Mcp9808(Thermometer):
@@ -21,7 +22,7 @@ class Mcp9808(Thermometer):
 
     def __init__(self, bus: I2c, clock: Clock, address: int = 0x18, period_s: float = 1.0) -> None:
         """address: 0x18 to 0x1F; period_s: at least 0.25 s, or the same conversion is read twice."""
-        super().__init__(f"MCP9808 at {address:#04x}", RANGE_DEGC, clock, period_s)
+        super().__init__(f"MCP9808 at {address:#04x}", RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
         self._manufacturer = bus.prepare(address, bytes([MANUFACTURER]), 2)
         self._device = bus.prepare(address, bytes([DEVICE]), 2)
         self._ambient = bus.prepare(address, bytes([AMBIENT]), 2)
@@ -38,5 +39,5 @@ class Mcp9808(Thermometer):
 
     def measure(self) -> float:
         """The newest conversion, without the alert flags."""
-        word = int.from_bytes(self._ambient.run().tobytes(), "big")
+        word = int.from_bytes(agreed(self._ambient), "big")
         return ((word & 0x0FFF) - (word & 0x1000)) * DEGC_PER_COUNT

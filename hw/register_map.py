@@ -91,8 +91,8 @@ class RegisterMap:
         first, last = self._named()
         if not self.first <= first <= last < self.first + self.count:
             raise ValueError(
-                f"map {self.part!r}: registers {first} to {last}, expected them inside its block of {self.count} "
-                f"from {self.first}"
+                f"map {self.part!r}: registers {first} to {last}, expected them inside its block of "
+                f"{self.count} from {self.first}"
             )
         if self.count > MOST_REGISTERS:
             raise ValueError(

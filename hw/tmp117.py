@@ -6,14 +6,14 @@ m°C a count, big-endian; device id 0x0F. After power-on it converts once a seco
 
 from hw.bus import Clock, I2c
 from hw.ports import PortError
-from hw.thermometer import Thermometer
+from hw.thermometer import Thermometer, agreed
 
 ADDRESSES = range(0x48, 0x4C)
 TEMPERATURE, DEVICE_ID = 0x00, 0x0F
 DEGC_PER_COUNT = 0.0078125
 IDS = {0x0117: "TMP117", 0x2117: "TMP119"}
-NOT_YET = 0x8000
-"""−256 °C: what the register holds before the first conversion."""
+POWER_ON_DEGC = -256.0
+"""0x8000: what the register holds before the first conversion."""
 RANGE_DEGC = (-55.0, 150.0)
 
 
@@ -22,7 +22,7 @@ class Tmp117(Thermometer):
 
     def __init__(self, bus: I2c, clock: Clock, address: int = 0x48, period_s: float = 1.0) -> None:
         """address: 0x48 to 0x4B; period_s: at least 1 s, or the same conversion is read twice."""
-        super().__init__(f"TMP117 at {address:#04x}", RANGE_DEGC, clock, period_s)
+        super().__init__(f"TMP117 at {address:#04x}", RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
         self._id = bus.prepare(address, bytes([DEVICE_ID]), 2)
         self._temperature = bus.prepare(address, bytes([TEMPERATURE]), 2)
 
@@ -35,9 +35,4 @@ class Tmp117(Thermometer):
 
     def measure(self) -> float:
         """The newest conversion."""
-        raw = self._temperature.run().tobytes()
-        if int.from_bytes(raw, "big") == NOT_YET:
-            raise PortError(
-                "no conversion yet, expected one within a second of power-on; wait, or check its supply"
-            )
-        return int.from_bytes(raw, "big", signed=True) * DEGC_PER_COUNT
+        return int.from_bytes(agreed(self._temperature), "big", signed=True) * DEGC_PER_COUNT

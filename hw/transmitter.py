@@ -13,7 +13,7 @@ class Transmitter:
     def __init__(
         self, modbus: Modbus, slave: int, registers: RegisterMap, clock: Clock, period_s: float = 1.0
     ) -> None:
-        """Take part. period_s: seconds between questions; most transmitters renew their numbers once a second."""
+        """Take part. period_s: seconds between questions; most transmitters count anew once a second."""
         self.period_s = period_s
         self.units = {register.name: register.unit for register in registers.registers}
         self._modbus = modbus

@@ -11,9 +11,8 @@ from hw.sysfs_temperature import millidegc
 from hw.thermometer import Thermometer
 
 DEVICES = Path("/sys/bus/w1/devices")
-POWER_ON_MDEGC = 85_000
+POWER_ON_DEGC = 85.0
 """What the scratchpad holds after power-on: a conversion that never took place reads as 85 °C."""
-NEIGHBOUR_K = 3.0
 RANGE_DEGC = (-55.0, 125.0)
 
 
@@ -29,14 +28,12 @@ class W1Thermometer(Thermometer):
             period_s: seconds between readings; a conversion takes 0.75 s.
             devices: the kernel's folder of 1-Wire parts.
         """
-        super().__init__(f"1-Wire thermometer {serial}", RANGE_DEGC, clock, period_s)
+        super().__init__(f"1-Wire thermometer {serial}", RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
         self._devices = devices
         self._serial = serial
-        self._last_degc: float | None = None
 
     def identify(self) -> None:
         """See that the kernel knows it; the message names those that it does know."""
-        self._last_degc = None
         if not (self._devices / self._serial).exists():
             present = ", ".join(sorted(x.name for x in self._devices.glob("[0-9a-f][0-9a-f]-*"))) or "none"
             raise PortError(
@@ -45,12 +42,5 @@ class W1Thermometer(Thermometer):
             )
 
     def measure(self) -> float:
-        """Convert and read. 85 °C sharp counts only beside a neighbour."""
-        found = millidegc(self._devices / self._serial / "temperature")
-        degc = found / 1000.0
-        if found == POWER_ON_MDEGC and not (
-            self._last_degc is not None and abs(self._last_degc - degc) <= NEIGHBOUR_K
-        ):
-            raise PortError("exactly 85 °C, its power-on value, expected a conversion; check its supply")
-        self._last_degc = degc
-        return degc
+        """Convert and read."""
+        return millidegc(self._devices / self._serial / "temperature") / 1000.0
