@@ -9,7 +9,7 @@ import logging
 
 from hw.bus import Clock, I2c
 from hw.ports import PortError
-from hw.thermometer import Thermometer
+from hw.thermometer import Thermometer, agreed
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Mlx90614(Thermometer):
 
     def measure(self) -> float:
         """The newest measurement."""
-        answer = self._answer.run().tobytes()
+        answer = self._answer.run().tobytes() if self.checks_pec else agreed(self._answer)
         if self.checks_pec and answer[2] != self._pec(answer):
             raise PortError(
                 f"PEC {answer[2]:#04x} of {answer[:2].hex(' ')}, expected {self._pec(answer):#04x}; check "
