@@ -205,6 +205,25 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Seed of the learning."""
 
 
+class CpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="cpu"):
+    """The model runs on the CPU alone."""
+
+
+class EdgeTpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="edgetpu"):
+    """A Coral Edge TPU runs the model, the CPU whenever that fails; see docs/ACCELERATOR.md."""
+
+    library: Annotated[str, Meta(min_length=1)] = "libedgetpu.so.1"
+    """The Edge TPU runtime, as the dynamic linker finds it, or a full path."""
+    deadline_ms: Annotated[float, Meta(ge=1, le=1000)] = 50.0
+    """How long a window waits for it before the CPU scores the window, ms."""
+    start_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
+    """How long loading its library, the device and the models may take, s."""
+    retry_s: Annotated[float, Meta(ge=0.01, le=600)] = 2.0
+    """First wait after a fault before it is started again, s; doubles up to 32 times that."""
+    golden_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+    """Seconds between two checks of all golden vectors; one of them runs behind every window anyway."""
+
+
 class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     """The way to the plant's broker."""
 
@@ -261,6 +280,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Absolute limits."""
     analysis: Analysis = Analysis()
     """Windows and learning."""
+    accelerator: CpuAccelerator | EdgeTpuAccelerator = CpuAccelerator()
+    """What runs the model."""
     uplink: Uplink = Uplink()
     """The plant's broker."""
 
