@@ -127,6 +127,13 @@ class Relay(Protocol):
         """The level read back from the line. Raises PortError."""
 
 
+class Input(Protocol):
+    """A contact: bypass key, start-up contact, reset button."""
+
+    def read(self) -> bool:
+        """Whether it is active. Raises PortError."""
+
+
 class Accelerator(Protocol):
     """Runs one int8 model."""
 
