@@ -105,7 +105,7 @@ class Digitizer:
             self._receive(rest_s)
         if not self._arrived and time.monotonic() - self._heard_s > SILENT_S:
             raise PortError(
-                f"{self._line.path}: no right frame for {SILENT_S:g} s ({self._framer.refused} refused, last: "
+                f"{self._line.path}: no right frame for {SILENT_S:g} s ({self._framer.refused} refused: "
                 f"{self._framer.reason}), expected a digitizer; check its firmware, the port and the cable"
             )
         return self._take()
