@@ -214,6 +214,8 @@ class EdgeTpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_fi
 
     library: Annotated[str, Meta(min_length=1)] = "libedgetpu.so.1"
     """The Edge TPU runtime, as the dynamic linker finds it, or a full path."""
+    compiled: Path | None = None
+    """Folder of compiled models, {bundle id}_edgetpu.tflite; what it lacks runs as it is in the bundle."""
     deadline_ms: Annotated[float, Meta(ge=1, le=1000)] = 50.0
     """How long a window waits for it before the CPU scores the window, ms."""
     start_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0

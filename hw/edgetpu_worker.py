@@ -50,8 +50,12 @@ class Network:
                 "power (900 mA), the permissions of its device file, and that no other process holds it"
             ) from fault
         try:
+            # Without XNNPACK whatever the device leaves over shows in the list of operations below.
             self._interpreter: Any = runtime.Interpreter(
-                model_content=model, num_threads=1, experimental_delegates=[delegate]
+                model_content=model,
+                num_threads=1,
+                experimental_delegates=[delegate],
+                experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as fault:
@@ -59,6 +63,12 @@ class Network:
                 f"the Edge TPU refuses the model ({_words(fault)}); plug the device in again, or compile the "
                 "model for this version of libedgetpu"
             ) from fault
+        operations = self._interpreter._get_ops_details()  # noqa: SLF001 - there is no public way
+        if not any(operation["op_name"] == "DELEGATE" for operation in operations):
+            raise PortError(
+                "no operation of the model runs on the Edge TPU, expected a compiled model; compile it with "
+                "edgetpu_compiler and set accelerator.compiled"
+            )
         self._source = self._interpreter.get_input_details()[0]["index"]
         self._result = self._interpreter.get_output_details()[0]["index"]
 

@@ -4,11 +4,10 @@ import logging
 import select
 import time
 
-import msgspec
-
 from appliance import wire
-from appliance.analysis import accelerated, commission, slots
 from appliance.analysis import bundle as bundles
+from appliance.analysis import commission, slots
+from appliance.analysis.accelerated import Acceleration
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.evidence import EvidenceRing
 from appliance.analysis.stream import SensorStream
@@ -16,7 +15,7 @@ from appliance.clock import WallClock
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import Capture, Hello, SampleBlock, Score
+from appliance.records import Capture, Hello, SampleBlock
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +32,7 @@ class Analysis:
         self._streams: dict[str, SensorStream] = {}
         self._learning: set[str] = set()
         self._learnt: dict[str, Bundle] = {}
-        self._accelerator = accelerated.open_accelerator(config.accelerator)
-        self._accelerator_condition = ""
+        self.acceleration = Acceleration(config.accelerator)
         live = config.simulation.speed == 1.0
         self._evidence = EvidenceRing(config.state_dir / "evidence", WallClock(live=live))
         self.connected = False
@@ -75,10 +73,10 @@ class Analysis:
         stream = self._streams.get(block.sensor) or self._open(block)
         if block.sensor in self._learnt:
             bundle = self._learnt.pop(block.sensor)
-            stream.adopt(self._accelerated(block.sensor, bundle))
+            stream.adopt(self.acceleration.accelerate(block.sensor, bundle))
             log.info("%s: model %s in force", block.sensor, bundle.id)
         for score in stream.push(block):
-            link.send(self._told(score))
+            link.send(self.acceleration.told(score))
         if not stream.model and stream.progress >= 1.0 and block.sensor not in self._learning:
             self._learning.add(block.sensor)
             self._daemon.start(
@@ -91,32 +89,13 @@ class Analysis:
         settings = self._config.analysis
         bundle = self._active(block.sensor)
         try:
-            bundle = bundle and self._accelerated(block.sensor, bundle)
+            bundle = bundle and self.acceleration.accelerate(block.sensor, bundle)
             stream = SensorStream(block.sensor, rate_hz, block.axes, settings, bundle)
         except BundleError as fault:
             log.warning("%s: %s; learning anew", block.sensor, fault)
             stream = SensorStream(block.sensor, rate_hz, block.axes, settings)
         self._streams[block.sensor] = stream
         return stream
-
-    def _accelerated(self, sensor: str, bundle: Bundle) -> Bundle:
-        return accelerated.accelerate(bundle, sensor, self._accelerator) if self._accelerator else bundle
-
-    def _told(self, score: Score) -> Score:
-        """The score with what the accelerator does; a change of that is logged."""
-        if self._accelerator is None:
-            return score
-        counts = self._accelerator.counts
-        condition = "in use" if counts.healthy else counts.fault and f"down, the CPU scores: {counts.fault}"
-        if condition != self._accelerator_condition:
-            self._accelerator_condition = condition
-            log.log(logging.INFO if counts.healthy else logging.WARNING, "accelerator %s", condition)
-        return msgspec.structs.replace(score, metrics=score.metrics | accelerated.metrics(counts))
-
-    def close(self) -> None:
-        """End what this process has started."""
-        if self._accelerator:
-            self._accelerator.close()
 
     def _active(self, sensor: str) -> Bundle | None:
         folder = self._config.bundle_dir(sensor)
@@ -181,4 +160,4 @@ def run(config: Config) -> int:
     try:
         return daemon.run(ready=lambda: analysis.connected)
     finally:
-        analysis.close()
+        analysis.acceleration.close()

@@ -16,10 +16,11 @@ from fake_tpu import VARIABLE, FakeTpu, children
 from simulated import Learnt
 
 from appliance import wire
-from appliance.analysis import accelerated, slots
+from appliance.analysis import slots
+from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.scorer import Scorer
-from appliance.config import CpuAccelerator, EdgeTpuAccelerator
-from appliance.records import GuardState, Hello, Quality, Score
+from appliance.config import Config, EdgeTpuAccelerator
+from appliance.records import GuardState, Hello, MachineState, Quality, Score
 from hw import litert
 from hw.ports import PortError
 
@@ -39,14 +40,29 @@ class Broken:
         raise PortError("broken")
 
 
+class Bench:
+    """An accelerator as configured, and the fake behind it."""
+
+    def __init__(self, folder: Path, **settings) -> None:
+        self.fake = FakeTpu(folder)
+        wanted = EdgeTpuAccelerator(self.fake.path, deadline_ms=400, retry_s=0.05, **settings)
+        self.acceleration = Acceleration(wanted)
+        assert self.acceleration.device is not None
+        self.device = self.acceleration.device
+
+    def scorer(self, bundle) -> Scorer:
+        return Scorer(self.acceleration.accelerate("de", bundle))
+
+    def wait_until_in_use(self) -> None:
+        wait(lambda: self.device.counts.healthy)
+
+
 @pytest.fixture
-def device(tmp_path, monkeypatch):
-    """An Edge TPU of the configuration's making, and the fake behind it."""
-    fake = FakeTpu(tmp_path)
-    monkeypatch.setenv(VARIABLE, fake.environment[VARIABLE])
-    one = accelerated.open_accelerator(EdgeTpuAccelerator(fake.path, deadline_ms=400, retry_s=0.05))
-    yield one, fake
-    one.close()
+def bench(tmp_path, monkeypatch):
+    made = Bench(tmp_path, compiled=tmp_path / "compiled")
+    monkeypatch.setenv(VARIABLE, made.fake.environment[VARIABLE])
+    yield made
+    made.acceleration.close()
 
 
 def wait(condition: Callable[[], object]) -> None:
@@ -56,60 +72,108 @@ def wait(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_the_cpu_alone_needs_no_device():
-    assert accelerated.open_accelerator(CpuAccelerator()) is None
+def score(**figures) -> Score:
+    return Score("de", 0, 1, Quality.OK, MachineState.RUNNING, **figures)
 
 
-def test_scores_are_the_cpus_whoever_answers(made, windows, device):
-    one, fake = device
+def test_the_cpu_alone_is_the_default_and_changes_nothing(made):
+    one = Acceleration(Config().accelerator)
+    assert one.device is None
+    assert one.accelerate("de", made) is made
+    assert one.told(score(metrics={"a": 1.0})) == score(metrics={"a": 1.0})
+    one.close()
+
+
+def test_scores_are_the_cpus_whoever_answers(made, windows, bench):
     X = windows(6, 51, tone_hz=310)
     cpu = [Scorer(made).score(x) for x in X]
-    scorer = Scorer(accelerated.accelerate(made, "de", one))
+    scorer = bench.scorer(made)
     assert scorer.backend == "edgetpu, else litert-xnnpack"
     assert [scorer.score(x) for x in X] == cpu  # it has not started yet
-    wait(lambda: one.counts.healthy)
-    before = one.counts
+    bench.wait_until_in_use()
+    before = bench.device.counts
     assert [scorer.score(x) for x in X] == cpu
-    assert one.counts.invocations == before.invocations + len(X)
-    assert one.counts.fallbacks == before.fallbacks
+    assert bench.device.counts.invocations == before.invocations + len(X)
+    assert bench.device.counts.fallbacks == before.fallbacks
     for word in ("corrupt", "invoke", "crash", "hang-invoke"):
-        fake.do(word)
+        bench.fake.do(word)
         assert [scorer.score(x) for x in X] == cpu
-        fake.do("ok")
-        wait(lambda: one.counts.healthy)
+        bench.fake.do("ok")
+        bench.wait_until_in_use()
         assert [scorer.score(x) for x in X] == cpu
 
 
-def test_the_accelerator_answers_while_it_is_well(made, windows, device):
-    one, _ = device
-    scorer = Scorer(accelerated.accelerate(replace(made, runner=Broken()), "de", one))
-    wait(lambda: one.counts.healthy)
+def test_the_accelerator_answers_while_it_is_well(made, windows, bench):
+    scorer = bench.scorer(replace(made, runner=Broken()))
+    bench.wait_until_in_use()
     x = windows(1, 52)[0]
     assert scorer.score(x) == Scorer(made).score(x)
 
 
-def test_a_fault_of_the_cpu_is_not_hidden(made, windows, device):
-    one, fake = device
-    fake.do("refuse")
-    scorer = Scorer(accelerated.accelerate(replace(made, runner=Broken()), "de", one))
+def test_a_fault_of_the_cpu_is_not_hidden(made, windows, bench):
+    bench.fake.do("refuse")
     with pytest.raises(PortError, match="broken"):
-        scorer.score(windows(1, 53)[0])
+        bench.scorer(replace(made, runner=Broken())).score(windows(1, 53)[0])
+
+
+def test_scores_tell_of_the_accelerator_and_the_log_of_its_changes(made, bench, caplog):
+    caplog.set_level("INFO")
+    one = bench.acceleration
+    assert one.told(score(metrics={"vib_kurt": 3.0})).metrics == {
+        "vib_kurt": 3.0,
+        "accelerator_ok": 0.0,
+        "accelerator_invocations": 0.0,
+        "accelerator_fallbacks": 0.0,
+        "accelerator_restarts": 0.0,
+        "accelerator_golden_failures": 0.0,
+    }
+    bench.fake.do("refuse")
+    bench.scorer(made)
+    wait(lambda: bench.device.counts.fault)
+    for _ in range(3):
+        one.told(score())
+    bench.fake.do("ok")
+    bench.wait_until_in_use()
+    for _ in range(3):
+        assert one.told(score()).metrics["accelerator_ok"] == 1.0
+    down, up = [record.getMessage() for record in caplog.records]
+    assert down.startswith("accelerator down, the CPU scores: ")
+    assert "(fake: no device)" in down
+    assert up == "accelerator in use"
+
+
+def test_a_compiled_model_comes_first_if_it_computes_the_same(made, other, windows, bench, tmp_path, caplog):
+    folder = tmp_path / "compiled"
+    folder.mkdir()
+    path = folder / f"{made.id}_edgetpu.tflite"
+    path.write_bytes(other.files["model.tflite"])  # somebody mistook the file
+    x = windows(1, 54)[0]
+    scorer = bench.scorer(made)
+    wait(lambda: bench.device.counts.fault)
+    assert "runs another model" in bench.device.counts.fault
+    assert scorer.score(x) == Scorer(made).score(x)
+    path.write_bytes(made.files["model.tflite"] + b"compiled")
+    scorer = bench.scorer(made)
+    bench.wait_until_in_use()
+    assert scorer.score(x) == Scorer(made).score(x)
+    path.unlink()
+    path.mkdir()
+    bench.scorer(made)
+    assert "cannot be read (Is a directory)" in caplog.text
+    bench.wait_until_in_use()
 
 
 def test_golden_vectors_of_its_own_are_to_be_met_exactly(made):
-    golden = made.manifest.golden
-    near = accelerated._golden(made)
+    recorded = made.manifest.golden
+    near = golden(made)
     assert near.allowed > 0
     assert np.array_equal(near.outputs, made.network.run(near.inputs))
-    outputs = golden.outputs | {"edgetpu": golden.outputs["numpy"][::-1]}
-    manifest = replace_struct(made.manifest, golden=replace_struct(golden, outputs=outputs))
-    own = accelerated._golden(replace(made, manifest=manifest))
+    change = msgspec.structs.replace
+    outputs = recorded.outputs | {"edgetpu": recorded.outputs["numpy"][::-1]}
+    manifest = change(made.manifest, golden=change(recorded, outputs=outputs))
+    own = golden(replace(made, manifest=manifest))
     assert own.allowed == 0
     assert np.array_equal(own.outputs, near.outputs[::-1])
-
-
-def replace_struct(struct, **changes):
-    return msgspec.structs.replace(struct, **changes)
 
 
 CONFIG = """state_dir = "state"
@@ -232,8 +296,7 @@ def test_every_fault_falls_back_within_its_window_and_returns(rig: Rig) -> None:
         invocations = rig.count("invocations")
         rig.fake.do("ok")
         rig.listen_for(accelerator_ok=1.0)
-        rig.listen_on(2)
-        assert rig.count("invocations") > invocations
+        rig.listen(lambda: rig.count("invocations") > invocations)  # noqa: B023
     scores = rig.scores[first:]
     assert all(running(score) for score in scores)
     hops = np.diff([score.t0_mono_ns for score in scores]) / 1e9

@@ -124,6 +124,7 @@ def test_it_refuses_at_once_while_it_starts_and_never_starts_unasked(device):
         ("silent", r"no usable device \(it gave no reason\)"),
         ("unplug", r"no usable device \(fake: no device\)"),
         ("prepare", "refuses the model .*Failed to prepare for TPU"),
+        ("idle", "no operation of the model runs on the Edge TPU.*edgetpu_compiler"),
         ("crash-create", r"the worker ended \(SIGSEGV\)"),
         ("crash", r"the worker (ended|is gone) \(SIGSEGV\)"),
         ("hang-create", "no answer in time: it hangs"),
