@@ -5,8 +5,8 @@ Nobody can tell over the bus which of them answers: a reading can only be plausi
 """
 
 from hw.bus import Clock, I2c
+from hw.i2c_thermometer import I2cThermometer, agreed
 from hw.ports import PortError
-from hw.thermometer import Thermometer, agreed
 
 ADDRESSES = range(0x48, 0x50)
 TEMPERATURE = 0x00
@@ -15,7 +15,7 @@ RANGE_DEGC = (-55.0, 125.0)
 POWER_ON_DEGC = 0.0
 
 
-class Lm75(Thermometer):
+class Lm75(I2cThermometer):
     """hw.ports.Temperature on an LM75, LM75A/B, TMP75 or TMP102."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Lm75(Thermometer):
         """
         if bits not in BITS:
             raise ValueError(f"bits {bits}: expected one of {', '.join(map(str, BITS))}; see the datasheet")
-        super().__init__(f"{BITS[bits]} at {address:#04x}", RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
+        super().__init__(BITS[bits], bus, address, RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
         self._bits = bits
         self._temperature = bus.prepare(address, bytes([TEMPERATURE]), 2)
 

@@ -6,8 +6,8 @@ It converts by itself every 250 ms. Its addresses 0x18 and 0x19 are those of a L
 """
 
 from hw.bus import Clock, I2c
+from hw.i2c_thermometer import I2cThermometer, agreed
 from hw.ports import PortError
-from hw.thermometer import Thermometer, agreed
 
 ADDRESSES = range(0x18, 0x20)
 AMBIENT, MANUFACTURER, DEVICE = 0x05, 0x06, 0x07
@@ -17,12 +17,12 @@ RANGE_DEGC = (-40.0, 125.0)
 POWER_ON_DEGC = 0.0
 
 
-class Mcp9808(Thermometer):
+class Mcp9808(I2cThermometer):
     """hw.ports.Temperature on an MCP9808."""
 
     def __init__(self, bus: I2c, clock: Clock, address: int = 0x18, period_s: float = 1.0) -> None:
         """address: 0x18 to 0x1F; period_s: at least 0.25 s, or the same conversion is read twice."""
-        super().__init__(f"MCP9808 at {address:#04x}", RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
+        super().__init__("MCP9808", bus, address, RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
         self._manufacturer = bus.prepare(address, bytes([MANUFACTURER]), 2)
         self._device = bus.prepare(address, bytes([DEVICE]), 2)
         self._ambient = bus.prepare(address, bytes([AMBIENT]), 2)

@@ -8,8 +8,8 @@ EEPROM (1.0 from the factory): shiny metal reads too low.
 import logging
 
 from hw.bus import Clock, I2c
+from hw.i2c_thermometer import I2cThermometer, agreed
 from hw.ports import PortError
-from hw.thermometer import Thermometer, agreed
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def pec(message: bytes) -> int:
     return crc
 
 
-class Mlx90614(Thermometer):
+class Mlx90614(I2cThermometer):
     """hw.ports.Temperature on the object (or the chip itself) that an MLX90614 sees."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Mlx90614(Thermometer):
             ambient: the temperature of the chip instead of the object's.
             check_pec: whether an answer with a wrong PEC is refused.
         """
-        super().__init__(f"MLX90614 at {address:#04x}", RANGE_DEGC, clock, period_s)
+        super().__init__("MLX90614", bus, address, RANGE_DEGC, clock, period_s)
         command = AMBIENT if ambient else OBJECT
         self._sent = bytes([address << 1, command, address << 1 | 1])
         self._answer = bus.prepare(address, bytes([command]), 3)
@@ -84,7 +84,7 @@ class Mlx90614(Thermometer):
 
     def measure(self) -> float:
         """The newest measurement."""
-        answer = self._answer.run().tobytes() if self.checks_pec else agreed(self._answer)
+        answer = agreed(self._answer)  # one wrong byte in 256 has a right PEC
         if self.checks_pec and answer[2] != self._pec(answer):
             raise PortError(
                 f"PEC {answer[2]:#04x} of {answer[:2].hex(' ')}, expected {self._pec(answer):#04x}; check "

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from hw.bus import Clock, Transfer
+from hw.bus import Clock
 from hw.pace import Pace
 from hw.ports import PortError, Reading
 
@@ -72,19 +72,3 @@ class Thermometer(ABC):
         low, high = self._range_degc
         if not low <= degc <= high:
             raise PortError(f"{degc:.2f} °C, expected {low:g} to {high:g} °C; check the wiring and the part")
-
-
-def agreed(transfer: Transfer) -> bytes:
-    """The answer that came twice in a row, of at most three: I2C itself has no checksum.
-
-    Conversions are 0.1 s apart and more, so one of them changes the answer at most once. Raises PortError.
-    """
-    answers = [transfer.run().tobytes(), transfer.run().tobytes()]
-    if answers[0] != answers[1]:
-        answers.append(transfer.run().tobytes())
-        if answers[1] != answers[2]:
-            listed = ", ".join(answer.hex(" ") for answer in answers)
-            raise PortError(
-                f"answered {listed} to one question, expected the same; check wiring and pull-ups"
-            )
-    return answers[-1]

@@ -5,8 +5,8 @@ m°C a count, big-endian; device id 0x0F. After power-on it converts once a seco
 """
 
 from hw.bus import Clock, I2c
+from hw.i2c_thermometer import I2cThermometer, agreed
 from hw.ports import PortError
-from hw.thermometer import Thermometer, agreed
 
 ADDRESSES = range(0x48, 0x4C)
 TEMPERATURE, DEVICE_ID = 0x00, 0x0F
@@ -17,12 +17,12 @@ POWER_ON_DEGC = -256.0
 RANGE_DEGC = (-55.0, 150.0)
 
 
-class Tmp117(Thermometer):
+class Tmp117(I2cThermometer):
     """hw.ports.Temperature on a TMP117 or TMP119."""
 
     def __init__(self, bus: I2c, clock: Clock, address: int = 0x48, period_s: float = 1.0) -> None:
         """address: 0x48 to 0x4B; period_s: at least 1 s, or the same conversion is read twice."""
-        super().__init__(f"TMP117 at {address:#04x}", RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
+        super().__init__("TMP117", bus, address, RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
         self._id = bus.prepare(address, bytes([DEVICE_ID]), 2)
         self._temperature = bus.prepare(address, bytes([TEMPERATURE]), 2)
 
