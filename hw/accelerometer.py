@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.bus import Clock
+from hw.bus import BusError, Clock
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Samples
 from hw.registers import Registers
 
@@ -85,7 +85,8 @@ class Accelerometer(ABC):
         self._service_ns = round(block_s * 1e9 / self._services)
         self._running = self._failed = False
         self._held: Samples | None = None
-        self._served_ns = self._due_ns = self._check_ns = 0
+        self._ahead = 0  # samples of the last drain that came while it went on
+        self._served_ns = self._heard_ns = self._due_ns = self._check_ns = 0
 
     def start(self) -> None:
         """Identify, configure, begin to sample; after a fault free the bus first. Raises PortError."""
@@ -99,8 +100,8 @@ class Accelerometer(ABC):
             self.configure()
         except PortError as fault:
             raise PortError(f"{self.part}: {fault}") from fault
-        self._failed, self._running, self._held = False, True, None
-        self._served_ns = self.clock.now_ns()
+        self._failed, self._running, self._held, self._ahead = False, True, None, 0
+        self._served_ns = self._heard_ns = self.clock.now_ns()
         self._due_ns = self._served_ns + self._service_ns
         self._check_ns = self._served_ns + round(CHECK_S * 1e9)
 
@@ -112,7 +113,7 @@ class Accelerometer(ABC):
             return self._block()
         except PortError as fault:
             self._running, self._failed = False, True
-            raise PortError(f"{self.part}: {fault}") from fault
+            raise PortError(f"{self.part}: {self._cause(fault)}") from fault
 
     def stop(self) -> None:
         """Put the chip to sleep. The bus stays with whoever opened it."""
@@ -140,6 +141,16 @@ class Accelerometer(ABC):
         """Whether a FIFO that may have been full while it was drained lost samples; True if unknown."""
         return True
 
+    def _cause(self, fault: PortError) -> PortError:
+        """A chip that has begun anew sends nonsense first; its registers say why."""
+        if isinstance(fault, BusError):
+            return fault
+        try:
+            self.registers.check()
+        except PortError as found:
+            return found
+        return fault
+
     def _block(self) -> Samples:
         first, self._held = self._held or self._served(), None
         parts = [first]
@@ -150,11 +161,11 @@ class Accelerometer(ABC):
                 break
             parts.append(part)
         counts = np.concatenate([part.counts for part in parts])
-        if len(counts) == 0 and self._held is None:
-            self.registers.check()
+        silent_ns = self.clock.now_ns() - self._heard_ns
+        if silent_ns > 2 * self._services * self._service_ns:
             raise PortError(
-                f"no sample in {self._services * self._service_ns * 1e-6:.0f} ms, expected "
-                f"{self.rate_hz:.0f} Hz; check the supply and the part"
+                f"no sample for {silent_ns * 1e-6:.0f} ms, expected {self.rate_hz:.0f} Hz; "
+                "check the supply and the part"
             )
         if self.clock.now_ns() >= self._check_ns:
             self.registers.check()
@@ -171,8 +182,10 @@ class Accelerometer(ABC):
         lost = 0
         if drained.overrun or (drained.level + arrived >= self._depth and self.overran()):
             expected = round((asked_ns - self._served_ns) * 1e-9 * self.rate_hz)
-            lost = max(1, expected - len(drained.counts))
+            lost = max(1, expected - self._ahead - drained.level)
         self._served_ns = asked_ns
+        self._ahead = max(0, len(drained.counts) - drained.level)
+        self._heard_ns = done_ns if len(drained.counts) else self._heard_ns
         return Samples(drained.counts, done_ns, lost)
 
     def _wait(self) -> None:

@@ -142,7 +142,7 @@ class SimI2c:
 
     def _carry(self, address: int, write: bytes, count: int) -> bytes:
         with self._lock:
-            clocks = 9 * (len(write) + count + bool(write) + bool(count)) + 3
+            clocks = 9 * (len(write) + bool(write) + bool(count)) + 3
             self._clock.sleep(clocks / self._speed_hz + self._script.delay_s(self._clock.t_s))
             t_s = self._clock.t_s
             if self._script.stuck(t_s):
@@ -153,7 +153,9 @@ class SimI2c:
                 return bytes([STRANGER] * count)
             chip = self._chips[address]
             self._script.starve(chip, t_s)
-            return self._script.garble(chip.transfer(write, count, t_s), t_s)
+            data = chip.transfer(write, count, t_s)
+            self._clock.sleep(9 * count / self._speed_hz)  # what is measured meanwhile finds room in a FIFO
+            return self._script.garble(data, t_s)
 
     def _fail(self, address: int, words: str) -> None:
         if not self._clock.real:
@@ -188,8 +190,7 @@ class SimSpi:
         """Nothing to let go."""
 
     def _carry(self, write: bytes, count: int) -> bytes:
-        clocks = 8 * (len(write) + count)
-        self._clock.sleep(clocks / self._speed_hz + self._script.delay_s(self._clock.t_s))
+        self._clock.sleep(8 * len(write) / self._speed_hz + self._script.delay_s(self._clock.t_s))
         t_s = self._clock.t_s
         if self._script.active("nack", t_s):
             return b"\xff" * count
@@ -199,4 +200,6 @@ class SimSpi:
             return bytes([STRANGER] * count)
         self._script.starve(self._chip, t_s)
         words = bytes([write[0] & self._register_bits]) + write[1:]
-        return self._script.garble(self._chip.transfer(words, count, t_s), t_s)
+        data = self._chip.transfer(words, count, t_s)
+        self._clock.sleep(8 * count / self._speed_hz)
+        return self._script.garble(data, t_s)

@@ -21,7 +21,6 @@ class Motion:
         self._machine = machine
         self._rate = 1.0 + clock_ppm * 1e-6
         self._noise_mps2 = np.float32(noise_mps2)
-        self._points: dict[float, Vibration] = {}
         self._point: Vibration | None = None
         self._ahead: F32 = np.empty((0, AXES), np.float32)
         self.began_s = 0.0
@@ -29,12 +28,13 @@ class Motion:
         self.rate_hz = 0.0
         """True rate; 0 while nothing is measured."""
         self.taken = 0
+        self.mount = 0
+        """Number of the measuring point, which seeds its noise."""
 
     def begin(self, nominal_hz: float, t_s: float) -> None:
         """Measure from now on."""
-        if nominal_hz not in self._points:
-            self._points[nominal_hz] = self._machine.vibration(nominal_hz, AXES)
-        self._point = self._points[nominal_hz]
+        self._point = self._machine.vibration(nominal_hz, AXES)
+        self.mount = self._point.mount
         self._rng = np.random.Generator(np.random.SFC64([self._machine.seed, 6, self._point.mount]))
         self._point.skip(t_s)
         self.began_s = self._point.t_s
