@@ -216,6 +216,37 @@ def test_starts_become_rarer_while_they_fail(device, fake):
     assert 2 <= one.counts.restarts <= 4  # after 0.2, 0.6, 1.4, 3.0 s and what the starts take
 
 
+def test_after_a_fault_in_use_it_rests_first(device, fake):
+    one = device(retry_s=0.6)
+    model = load(one)
+    wait(lambda: one.counts.healthy)
+    fake.do("invoke")
+    assert not ask(model, vectors(2, 1)[0])
+    fake.do("ok")
+    time.sleep(0.4)
+    assert one.counts.restarts == 0
+    wait(lambda: one.counts.healthy)
+    assert one.counts.restarts == 1
+
+
+@pytest.mark.parametrize("word", ["ok", "hang-create", "refuse"])
+def test_closing_takes_no_time_and_leaves_nothing(device, fake, word):
+    fake.do(word)
+    before = children()
+    one = device(start_s=60.0, retry_s=60.0)
+    model = load(one)
+    wait(lambda: children() - before)
+    if word == "refuse":
+        wait(lambda: one.counts.fault)
+    if word == "hang-create":
+        time.sleep(0.3)
+    began_s = time.monotonic()
+    one.close()
+    assert time.monotonic() - began_s < 1.0
+    assert children() <= before
+    assert not ask(model, vectors(2, 1)[0])
+
+
 def test_all_sensors_share_one_process(device):
     one = device()
     other = network(2)
