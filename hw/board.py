@@ -13,7 +13,8 @@ from typing import Any
 from hw.gpio_lines import Line
 
 FOLDER = Path(__file__).resolve().parent / "boards"
-MODEL = Path("/proc/device-tree/model")
+MODEL = Path("/sys/firmware/devicetree/base/model")
+"""Not /proc/device-tree: a hardened service sees nothing of /proc but processes."""
 
 
 class BoardError(ValueError):
@@ -42,7 +43,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One board. models: beginnings of /proc/device-tree/model; settings: boot configuration for the relay.
+    """One board. models: beginnings of the device tree's model; settings: boot configuration for the relay.
 
     held_by: kernel parameter that, when Y, keeps a released line at its last level; "" where there is none.
     """

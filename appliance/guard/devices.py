@@ -4,10 +4,10 @@ import math
 import os
 
 from appliance.config import Config, RecordedVibration, SimVibration
+from appliance.guard.output import open_relay
 from hw.ports import Relay, Temperature, Vibration
 from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.clock import SimClock
-from hw.sim.relay import SimRelay
 from hw.sim.rotor import Machine
 from hw.sim.thermometer import SimThermometer
 
@@ -35,7 +35,7 @@ class Devices:
             spec.name: SimThermometer(self._machine, self._clock, spec.period_s, spec.troubles)
             for spec in config.temperature
         }
-        self.relay: Relay = SimRelay(config.relay.edges)
+        self.relay: Relay = open_relay(config.relay)
         self.live = simulation.speed == 1.0 and all(
             spec.speed == 1.0 for spec in config.vibration if isinstance(spec, RecordedVibration)
         )

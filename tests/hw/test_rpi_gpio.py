@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hw.board import MODEL
 from hw.ports import PortError
 from hw.rpi_gpio import RpiInput, RpiOutput
 
 ROOT = Path(__file__).resolve().parents[2]
-ON_A_PI = Path("/proc/device-tree/model").exists()
+ON_A_BOARD = MODEL.exists()
 
 
 def test_without_the_package():
@@ -29,7 +30,7 @@ def test_without_the_package():
     )
 
 
-@pytest.mark.skipif(ON_A_PI, reason="this is a board: it has pins")
+@pytest.mark.skipif(ON_A_BOARD, reason="this is a board: it has pins")
 @pytest.mark.skipif(
     importlib.util.find_spec("RPi") is None, reason="rpi-lgpio not installed (pip install rpi-lgpio)"
 )
