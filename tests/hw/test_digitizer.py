@@ -35,11 +35,13 @@ SAMPLES = 64
 class Wire:
     """A tty that a test writes to."""
 
-    def __init__(self, link) -> None:
+    def __init__(self, link, block_s=0.04) -> None:
         self.master, self.kept = pty.openpty()
         tty.setraw(self.kept)
         link.symlink_to(os.ttyname(self.kept))
-        self.driver = Digitizer(SerialLine(link), MachineTime(SimClock()), RATE_HZ, SCALE_MPS2, block_s=0.04)
+        self.driver = Digitizer(
+            SerialLine(link), MachineTime(SimClock()), RATE_HZ, SCALE_MPS2, block_s=block_s
+        )
         self.driver.start()
         self.send(b"\0")
 
@@ -147,7 +149,7 @@ def test_a_damaged_frame_is_a_gap(wire):
 def test_no_schedule_of_losses_hides_a_sample(schedule):
     """Frames of any length, samples missing between them: what arrives plus what is known lost is all."""
     with tempfile.TemporaryDirectory() as folder:
-        wire = Wire(Path(folder) / "tty")
+        wire = Wire(Path(folder) / "tty", block_s=1e-6)
         seq, sent = 0, []
         for samples, missing in schedule:
             wire.send(frame(seq, samples=samples))
