@@ -5,6 +5,7 @@ that comes after its time cannot be told from the answer to a later question abo
 question without a right answer is followed by a wait until the line was silent for another time-out.
 """
 
+import threading
 import time
 
 from hw.ports import PortError
@@ -66,7 +67,7 @@ def frame(slave: int, function: int, payload: bytes) -> bytes:
 
 
 class Modbus:
-    """The master of one line. Several slaves may share it, one question at a time."""
+    """The master of one line. Threads that ask several slaves on it take turns."""
 
     def __init__(
         self, line: SerialLine, timeout_s: float = 0.3, retries: int = 1, *, echo: bool = False
@@ -84,6 +85,7 @@ class Modbus:
         self._timeout_s = timeout_s
         self._tries = 1 + retries
         self._echo = echo
+        self._turn = threading.Lock()
         self._silence_s = max(LEAST_SILENCE_S, SILENT_CHARACTERS * line.character_s)
 
     def read(self, slave: int, function: int, first: int, count: int) -> tuple[int, ...]:
@@ -120,7 +122,11 @@ class Modbus:
         """What stands between function code and check bytes of the right answer."""
         if slave not in SLAVES:
             raise ValueError(f"slave {slave}: expected 1 to 247; correct it")
-        question = frame(slave, function, payload)
+        with self._turn:
+            return self._try(frame(slave, function, payload), answer_size)
+
+    def _try(self, question: bytes, answer_size: int) -> bytes:
+        where = f"{self._line.path}: slave {question[0]}"
         for tries_left in reversed(range(self._tries)):
             try:
                 self._line.open()
@@ -131,9 +137,9 @@ class Modbus:
                 # What comes late must not be taken for the answer to the next question.
                 self._quieten(self._timeout_s)
                 if tries_left == 0:
-                    raise PortError(f"{self._line.path}: slave {slave}: {fault}") from fault
+                    raise PortError(f"{where}: {fault}") from fault
             except ModbusRefusedError as fault:
-                raise ModbusRefusedError(f"{self._line.path}: slave {slave}: {fault}") from fault
+                raise ModbusRefusedError(f"{where}: {fault}") from fault
         raise AssertionError
 
     def _quieten(self, silence_s: float) -> None:

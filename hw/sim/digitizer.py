@@ -6,7 +6,7 @@ import threading
 import tty
 from pathlib import Path
 
-from hw.frames import MOST_SAMPLES, OVERRUN, Frame, encode
+from hw.frames import CLIP, MOST_SAMPLES, OVERRUN, Frame, encode
 from hw.ports import PortError, Vibration
 
 MEMORY_BYTES = 65_536
@@ -75,6 +75,7 @@ class SimDigitizer:
                 self._overrun = True
             for at in range(0, len(samples.counts), self._frame_samples):
                 counts = samples.counts[at : at + self._frame_samples]
+                clipped = abs(counts.astype(int)).max() >= self._source.full_scale_counts
                 self._send(
                     Frame(
                         counts,
@@ -82,7 +83,7 @@ class SimDigitizer:
                         round(self._source.rate_hz * 1e3),
                         round(self._source.scale_mps2 * 1e9),
                         self._source.full_scale_counts,
-                        OVERRUN if self._overrun else 0,
+                        OVERRUN * self._overrun | CLIP * clipped,
                     )
                 )
                 self.sent += len(counts)

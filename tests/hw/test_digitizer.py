@@ -246,6 +246,15 @@ def test_what_the_device_lost_is_known(simulate):
     assert found[-1].lost == 0
 
 
+def test_an_overdriven_front_end_is_told(simulate):
+    _, driver = simulate(troubles=[Trouble("clip", 0.4, 0.8)])
+    driver.start()
+    found = drains(driver, 1.2)
+    assert [x.clipped for x in found[:2]] == [False, False]
+    assert 2 <= sum(x.clipped for x in found) <= 8
+    assert not found[-1].clipped
+
+
 def test_a_host_that_stood_still_knows_what_it_missed(simulate):
     """The kernel's buffer and the device's overflow; the samples are counted all the same."""
     device, driver = simulate(rate_hz=25_600.0)

@@ -1,6 +1,7 @@
 """The Modbus master: golden frames, a slave that misbehaves, a million bytes of noise."""
 
 import random
+import threading
 import time
 
 import pytest
@@ -172,6 +173,21 @@ def test_unplugged_and_back(make):
         master.read(7, 3, 1, 1)
     slave.plug_in()
     assert master.read(7, 3, 1, 1) == expected(1, 1)
+
+
+def test_threads_take_turns(make):
+    _, master = make()
+    wrong = []
+
+    def ask(first):
+        wrong.extend(1 for _ in range(25) if master.read(7, 3, first, 4) != expected(first, 4))
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in (0, 30, 60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_a_fault_never_takes_long(make):
