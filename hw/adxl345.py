@@ -85,7 +85,7 @@ class Adxl345(Accelerometer):
             n += 1
         rows = self._rows[:n]
         self._check(rows, level)
-        counts = np.ascontiguousarray(rows[:, :6]).view("<i2").astype(np.int16, copy=False)
+        counts = rows[:, :6].copy().view("<i2").astype(np.int16, copy=False)
         return Drained(counts, level, overrun)
 
     def standby(self) -> None:

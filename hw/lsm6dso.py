@@ -128,7 +128,7 @@ class TaggedFifo(Accelerometer):
                 f"FIFO tag {tag:#04x}, expected an accelerometer word of even parity; check the wiring"
             )
         gap = self._gap(slots)
-        counts = np.ascontiguousarray(words[:, 1:]).view("<i2").astype(np.int16, copy=False)
+        counts = words[:, 1:].copy().view("<i2").astype(np.int16, copy=False)
         return Drained(self._settled(counts), level, gap or bool(high & OVERRUN))
 
     def standby(self) -> None:
