@@ -44,6 +44,7 @@ class Digitizer:
         noise_mps2: float = 0.0,
         dc_coupled: bool = True,
         block_s: float = 0.1,
+        settle_s: float = 0.25,
     ) -> None:
         """Take part.
 
@@ -57,6 +58,8 @@ class Digitizer:
             noise_mps2: RMS noise of one axis, m/s²; 0 where unknown.
             dc_coupled: whether gravity is in the signal.
             block_s: seconds of samples in one drain, rounded up to whole frames.
+            settle_s: after opening, what comes for so long is left out: a device that sends to a closed port
+                begins with what it held back.
         """
         self.rate_hz = rate_hz
         self.scale_mps2 = scale_mps2
@@ -66,6 +69,7 @@ class Digitizer:
         self.dc_coupled = dc_coupled
         self._line = line
         self._clock = clock
+        self._settle_s = settle_s
         self._drain = max(1, round(block_s * rate_hz))
         self._framer = Framer()
         self._arrived: deque[_Arrival] = deque()
@@ -74,9 +78,12 @@ class Digitizer:
         self._started = False
 
     def start(self) -> None:
-        """Open the line anew; the frame that is on its way is left out. Raises PortError: nothing there."""
+        """Open the line anew and let it settle. Raises PortError: nothing there."""
         self._line.close()
         self._line.open()
+        fresh_s = time.monotonic() + self._settle_s
+        while (rest_s := fresh_s - time.monotonic()) > 0.0:
+            self._line.read(rest_s)
         self._framer = Framer()
         self._arrived.clear()
         self._next_seq = None

@@ -40,7 +40,7 @@ class Wire:
         tty.setraw(self.kept)
         link.symlink_to(os.ttyname(self.kept))
         self.driver = Digitizer(
-            SerialLine(link), MachineTime(SimClock()), RATE_HZ, SCALE_MPS2, block_s=block_s
+            SerialLine(link), MachineTime(SimClock()), RATE_HZ, SCALE_MPS2, block_s=block_s, settle_s=0.0
         )
         self.driver.start()
         self.send(b"\0")
@@ -237,9 +237,9 @@ def test_the_simulated_machine_arrives_and_its_clock_is_measured(simulate):
 
 
 def test_what_the_device_lost_is_known(simulate):
-    device, driver = simulate(troubles=[Trouble("dropout", 0.5, 1.0)])
+    device, driver = simulate(troubles=[Trouble("dropout", 1.0, 1.5)])
     driver.start()
-    found = drains(driver, 1.8)
+    found = drains(driver, 1.9)
     lost = sum(x.lost for x in found)
     assert lost == pytest.approx(0.5 * RATE_HZ / 2, abs=0.1 * RATE_HZ)
     assert sum(len(x.counts) for x in found) + lost <= device.sent
@@ -247,12 +247,24 @@ def test_what_the_device_lost_is_known(simulate):
 
 
 def test_an_overdriven_front_end_is_told(simulate):
-    _, driver = simulate(troubles=[Trouble("clip", 0.4, 0.8)])
+    _, driver = simulate(troubles=[Trouble("clip", 1.0, 1.4)])
     driver.start()
-    found = drains(driver, 1.2)
+    found = drains(driver, 1.7)
     assert [x.clipped for x in found[:2]] == [False, False]
     assert 2 <= sum(x.clipped for x in found) <= 8
     assert not found[-1].clipped
+
+
+def test_what_was_held_back_while_nobody_listened_is_not_taken_for_new(simulate):
+    device, driver = simulate(rate_hz=25_600.0, block_s=0.01)
+    time.sleep(1.5)
+    driver.start()
+    begun = device.sent
+    found = drains(driver, 1.0)
+    assert sum(x.lost for x in found) == 0
+    assert sum(len(x.counts) for x in found) >= 0.7 * (device.sent - begun)
+    spread_s = (found[-1].host_ns - found[0].host_ns) * 1e-9
+    assert sum(len(x.counts) for x in found[1:]) == pytest.approx(spread_s * 25_600.0, rel=0.15)
 
 
 def test_a_host_that_stood_still_knows_what_it_missed(simulate):
