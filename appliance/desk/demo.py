@@ -116,6 +116,7 @@ class Demo:
                 self.say("run", f"{name} ended with {status}; restarting it")
             self._listen(0.1)
             self._plant()
+        self._dashboard()
 
     def close(self) -> None:
         """End every process that was started."""
@@ -152,6 +153,10 @@ class Demo:
         if self.machine_s > FAULT_AT_S and not self._said_fault:
             self._said_fault = True
             self.say("machine", "an outer-race fault begins to grow in the bearing")
+        self._dashboard()
+
+    def _dashboard(self) -> None:
+        """What has arrived at the plant."""
         while self.subscriber.events:
             event = self.subscriber.events.popleft()
             late = " (late)" if event.get("backfill") else ""
