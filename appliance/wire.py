@@ -3,7 +3,6 @@
 A message is one packet, so there is no framing to lose. Measured on x86-64: 1.2 µs per 2 kB block.
 """
 
-import contextlib
 import socket
 from pathlib import Path
 
@@ -26,8 +25,10 @@ class Link:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         sock.setblocking(False)
-        with contextlib.suppress(PermissionError):
+        try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
+        except PermissionError:  # as much as an ordinary user may have
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         self._buffer = bytearray(_PACKET_BYTES)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Message)
@@ -79,13 +80,18 @@ def encode(message: Message) -> bytes:
 def connect(path: Path, hello: Hello) -> Link:
     """Connect to the guard and introduce ourselves. Raises OSError while no guard listens, Closed."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.setblocking(False)  # a guard that accepts no one must not hold us
     try:
         sock.connect(str(path))
     except OSError:
         sock.close()
         raise
     link = Link(sock)
-    link.send(hello)
+    try:
+        link.send(hello)
+    except Closed:
+        link.close()
+        raise
     return link
 
 

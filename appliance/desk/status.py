@@ -42,10 +42,8 @@ def _connect(config: Path) -> wire.Link:
     path = check.load(config).socket_path
     try:
         return wire.connect(path, Hello("status"))
-    except OSError as fault:
-        raise ApplianceError(
-            f"{path}: no guard answers ({fault.strerror}); start it with `appliance run`"
-        ) from fault
+    except (OSError, wire.Closed) as fault:
+        raise ApplianceError(f"{path}: no guard answers ({fault}); start it with `appliance run`") from fault
 
 
 def _wait_for(link: wire.Link, kind: type[Answer]) -> Answer:
