@@ -163,9 +163,7 @@ def test_it_learns_scores_and_keeps_evidence(rig: Callable[..., Rig]) -> None:
     assert 2.0 <= len(recording.accel) / recording.rate_hz <= 13.0
     _, meta = read_evidence(path)
     with contextlib.closing(sqlite3.connect(one.folder / "state" / "events.db")) as db:
-        rows = [
-            msgspec.json.decode(row[0], type=Event) for row in db.execute("SELECT payload FROM outbox")
-        ]
+        rows = [msgspec.json.decode(row[0], type=Event) for row in db.execute("SELECT payload FROM outbox")]
     [event] = [event for event in rows if event.evidence == path.stem]
     assert (event.message, event.at_mono_ns) == (meta["reason"], meta["at_mono_ns"])
     analysis.send_signal(signal.SIGTERM)
