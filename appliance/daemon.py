@@ -23,6 +23,7 @@ def notify(state: str) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)  # a listener that does not read must not hold us
         try:
             sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
         except OSError as fault:

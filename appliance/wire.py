@@ -63,7 +63,7 @@ class Link:
             raise Closed("the other side closed the link")
         try:
             message: Message = self._decoder.decode(memoryview(self._buffer)[:size])
-        except msgspec.DecodeError as fault:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise Closed(f"not a message of this version: {fault}") from fault
         return message
 

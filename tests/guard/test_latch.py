@@ -1,7 +1,5 @@
 """The durable latch: what cannot be read reads as tripped, again and again, until it is written."""
 
-import os
-
 import pytest
 
 from appliance.guard import latch as latches
@@ -19,7 +17,7 @@ def test_what_is_written_is_read_back(tmp_path):
     for latch in (TRIPPED, Latch(), TRIPPED):
         latches.write(path, latch)
         assert latches.read(path) == (latch, "")
-    assert os.listdir(path.parent) == ["latch.json"]
+    assert [left.name for left in path.parent.iterdir()] == ["latch.json"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 40, b'{"tripped": "no"}', b"[]", b'{"tripped":true'])
