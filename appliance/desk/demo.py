@@ -56,6 +56,7 @@ edges = "relay.jsonl"
 learn_s = 180.0
 
 [uplink]
+host = "127.0.0.1"
 port = {port}
 backoff_s = 0.2
 backoff_max_s = 1.0
