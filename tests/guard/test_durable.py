@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from appliance.daemon import Daemon
-from appliance.guard import durable, latch as latches
+from appliance.guard import durable
+from appliance.guard import latch as latches
 from appliance.guard.durable import Durable
 from appliance.guard.latch import Latch
 from appliance.records import Event, EventKind
