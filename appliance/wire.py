@@ -3,6 +3,7 @@
 A message is one packet, so there is no framing to lose. Measured on x86-64: 1.2 µs per 2 kB block.
 """
 
+import mmap
 import socket
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class Link:
             sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
         except PermissionError:  # as much as an ordinary user may have
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        self._buffer = bytearray(_PACKET_BYTES)
+        # Memory that is not touched costs nothing; a bytearray would be 1 MB a link.
+        self._buffer = mmap.mmap(-1, _PACKET_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Message)
 

@@ -1,4 +1,4 @@
-"""The appliance's processes, started as they are started at a desk or by systemd, and looked at from outside."""
+"""The appliance's processes, started as at a desk or by systemd, and looked at from outside."""
 
 import contextlib
 import os
@@ -35,6 +35,8 @@ driver = "sim"
 edges = "relay.jsonl"
 [limits]
 peak_mps2 = {{ alert = 20.0, danger = {danger}, delay_s = 0.5 }}
+[analysis]
+learn_s = {learn_s}
 [uplink]
 enabled = {uplink}
 port = {port}
@@ -82,7 +84,8 @@ class Folder:
 
     def write(self, *, fault: tuple[float, float] | None = None, **how: object) -> None:
         """fault: machine time at which a violent fault begins, and is full."""
-        values = {"speed": 20.0, "rate_hz": 6400.0, "danger": 60.0, "uplink": "false", "port": 1883} | how
+        values = {"speed": 20.0, "rate_hz": 6400.0, "danger": 60.0, "learn_s": 300.0}
+        values |= {"uplink": "false", "port": 1883} | how
         faults = VIOLENT.format(start_s=fault[0], full_s=fault[1]) if fault else ""
         self.config.write_text(SETTINGS.format(faults=faults, **values))
 

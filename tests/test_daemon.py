@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -170,6 +171,7 @@ def test_a_signal_ends_it_with_status_0(number):
     assert one.run() == 0
 
 
+ROOT = str(Path(daemons.__file__).parents[1])
 CHILD = """
     import os, sys
     from appliance.daemon import Daemon
@@ -185,10 +187,10 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path):
     child = tmp_path / "child.py"
     child.write_text(textwrap.dedent(CHILD))
     parent = tmp_path / "parent.py"
-    start = f"subprocess.Popen([sys.executable, {str(child)!r}], env=os.environ | {{{PARENT_VARIABLE!r}: str(os.getpid())}})"
+    variable = f"{{{PARENT_VARIABLE!r}: str(os.getpid())}}"
+    start = f"subprocess.Popen([sys.executable, {str(child)!r}], env=os.environ | {variable})"
     parent.write_text(f"import os, subprocess, sys, time\n{start}\ntime.sleep(60)\n")
-    root = os.path.dirname(os.path.dirname(daemons.__file__))
-    environment = os.environ | {"PYTHONPATH": root}
+    environment = os.environ | {"PYTHONPATH": ROOT}
     with subprocess.Popen(
         [sys.executable, str(parent)], stdout=subprocess.PIPE, env=environment, text=True
     ) as process:
@@ -201,8 +203,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path):
 
 def test_an_orphan_does_not_begin():
     program = "from appliance.daemon import Daemon; d = Daemon('x'); print(d.stop.is_set())"
-    root = os.path.dirname(os.path.dirname(daemons.__file__))
-    environment = os.environ | {"PYTHONPATH": root, PARENT_VARIABLE: "1"}
+    environment = os.environ | {"PYTHONPATH": ROOT, PARENT_VARIABLE: "1"}
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,

@@ -81,5 +81,5 @@ def _channel_line(channel: ChannelState) -> str:
     value = "-" if channel.value is None else f"{channel.value:.3g}"
     limits = " / ".join("-" if limit is None else f"{limit:g}" for limit in (channel.alert, channel.danger))
     marks = [channel.level.name] + ["latched"] * channel.latched + ["first out"] * channel.first_out
-    marks += [f"{'' if channel.ok else 'NOT OK: '}{channel.reason}"] * bool(channel.reason)
+    marks += ["NOT OK"] * (not channel.ok) + [channel.reason] * bool(channel.reason)
     return f"channel  {channel.channel}: {value} {channel.unit} (limits {limits}) {', '.join(marks)}"
