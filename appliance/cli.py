@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.command(arguments)
+        sys.stdout.flush()
     except ApplianceError as fault:
         print(fault, file=sys.stderr)
         return fault.exit_status
@@ -28,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted; nothing was changed", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has gone; be quiet at exit
+        # The reader of our output has gone: what is still buffered must go nowhere quietly at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
 
