@@ -73,7 +73,7 @@ def test_killed_itself_it_takes_its_children_along(folder):
 
 
 def test_hard_limits_trip_while_analysis_and_uplink_are_dead(folder):
-    folder.write(fault=(120.0, 121.0))
+    folder.write(fault=(90.0, 91.0))
     run = up(folder)
     before = children(run.pid)
     for name in ("analysis", "uplink"):

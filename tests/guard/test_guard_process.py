@@ -75,8 +75,8 @@ def test_killed_it_drops_the_relay_at_once_and_protects_again_after_a_start(fold
 
 
 def test_a_trip_survives_the_restart_and_needs_a_reset(folder):
-    """Violent from 60 s of machine time on; the restarted guard finds a machine that runs quietly."""
-    folder.write(fault=(60.0, 61.0))
+    """Violent from 40 s of machine time on; the restarted guard finds a machine that runs quietly."""
+    folder.write(fault=(40.0, 41.0))
     guard = folder.start("guard")
     energised(folder)
     eventually(lambda: not folder.energised(), 20.0, "the trip")
@@ -123,7 +123,7 @@ def test_a_damaged_latch_is_a_trip_until_reset(folder):
 
 
 def test_a_store_held_by_another_program_delays_neither_trip_nor_latch_nor_end(folder):
-    folder.write(fault=(80.0, 81.0))
+    folder.write(fault=(50.0, 51.0))
     guard = folder.start("guard")
     energised(folder)
     eventually(lambda: "relay.energised" in stored(folder), 5.0)
@@ -141,7 +141,7 @@ def test_a_store_held_by_another_program_delays_neither_trip_nor_latch_nor_end(f
 
 
 def test_events_wait_for_a_store_that_comes_back(folder):
-    folder.write(fault=(80.0, 81.0))
+    folder.write(fault=(50.0, 51.0))
     folder.start("guard")
     energised(folder)
     with contextlib.closing(
@@ -154,7 +154,7 @@ def test_events_wait_for_a_store_that_comes_back(folder):
 
 
 def test_a_state_folder_that_goes_away_does_not_stop_the_trip(folder):
-    folder.write(fault=(60.0, 61.0))
+    folder.write(fault=(40.0, 41.0))
     guard = folder.start("guard")
     energised(folder)
     state = folder.folder / "state"
