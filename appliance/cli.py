@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.command(arguments)
+        sys.stdout.flush()
     except ApplianceError as fault:
         print(fault, file=sys.stderr)
         return fault.exit_status
@@ -28,12 +29,15 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted; nothing was changed", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output has gone; be quiet at exit
+        # The reader of our output has gone: what is still buffered must go nowhere quietly at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
 
 
 def _guard(arguments: argparse.Namespace) -> int:
+    # numpy.random asks `secrets` for a seed, and that loads OpenSSL: 3.4 MB that the guard has no use for.
+    sys.modules.setdefault("_hashlib", None)  # type: ignore[arg-type]
     from appliance import check, log
     from appliance.guard import process
 

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 PARENT_VARIABLE = "APPLIANCE_PARENT_PID"
 """Environment: the process that started us in the foreground; we end when it does."""
 _PR_SET_PDEATHSIG = 1
+_JOIN_S = 3.0
 
 
 def notify(state: str) -> None:
@@ -22,6 +23,7 @@ def notify(state: str) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)  # a listener that does not read must not hold us
         try:
             sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
         except OSError as fault:
@@ -86,8 +88,18 @@ class Daemon:
         worker.start()
         return worker
 
-    def run(self, ready: Callable[[], bool] = lambda: True) -> int:
-        """Feed the watchdog while every worker moves; returns the exit status (0 or 1)."""
+    @property
+    def failed(self) -> bool:
+        """Whether a worker has ended with a fault."""
+        return any(worker.fault for worker in self._workers)
+
+    def run(
+        self, ready: Callable[[], bool] = lambda: True, stopping: Callable[[], None] = lambda: None
+    ) -> int:
+        """Feed the watchdog while every worker moves; returns the exit status (0 or 1).
+
+        stopping: called once when the end has come, before the workers are waited for (3 s at most).
+        """
         period_s = min(0.5, int(os.environ.get("WATCHDOG_USEC", "1000000")) / 4e6)
         announced = False
         while not self.stop.wait(period_s):
@@ -100,6 +112,8 @@ class Daemon:
             else:
                 notify("WATCHDOG=1")
         notify("STOPPING=1")
+        stopping()
+        deadline_s = time.monotonic() + _JOIN_S
         for worker in self._workers:
-            worker.join(timeout=2.0)
-        return int(any(worker.fault for worker in self._workers))
+            worker.join(timeout=max(0.0, deadline_s - time.monotonic()))
+        return int(self.failed)

@@ -3,7 +3,7 @@
 A message is one packet, so there is no framing to lose. Measured on x86-64: 1.2 µs per 2 kB block.
 """
 
-import contextlib
+import mmap
 import socket
 from pathlib import Path
 
@@ -26,9 +26,12 @@ class Link:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         sock.setblocking(False)
-        with contextlib.suppress(PermissionError):
+        try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
-        self._buffer = bytearray(_PACKET_BYTES)
+        except PermissionError:  # as much as an ordinary user may have
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        # Memory that is not touched costs nothing; a bytearray would be 1 MB a link.
+        self._buffer = mmap.mmap(-1, _PACKET_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Message)
 
@@ -62,7 +65,7 @@ class Link:
             raise Closed("the other side closed the link")
         try:
             message: Message = self._decoder.decode(memoryview(self._buffer)[:size])
-        except msgspec.DecodeError as fault:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise Closed(f"not a message of this version: {fault}") from fault
         return message
 
@@ -79,13 +82,18 @@ def encode(message: Message) -> bytes:
 def connect(path: Path, hello: Hello) -> Link:
     """Connect to the guard and introduce ourselves. Raises OSError while no guard listens, Closed."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.setblocking(False)  # a guard that accepts no one must not hold us
     try:
         sock.connect(str(path))
     except OSError:
         sock.close()
         raise
     link = Link(sock)
-    link.send(hello)
+    try:
+        link.send(hello)
+    except Closed:
+        link.close()
+        raise
     return link
 
 

@@ -1,11 +1,15 @@
 """What several tests share: a real broker, a learnt machine."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import simulated
 from real_broker import MOSQUITTO, Mosquitto
+
+# A shell's background job ignores SIGINT, and so would every process that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ edges = "relay.jsonl"
 learn_s = 180.0
 
 [uplink]
+host = "127.0.0.1"
 port = {port}
 backoff_s = 0.2
 backoff_max_s = 1.0
@@ -116,6 +117,7 @@ class Demo:
                 self.say("run", f"{name} ended with {status}; restarting it")
             self._listen(0.1)
             self._plant()
+        self._dashboard()
 
     def close(self) -> None:
         """End every process that was started."""
@@ -152,6 +154,10 @@ class Demo:
         if self.machine_s > FAULT_AT_S and not self._said_fault:
             self._said_fault = True
             self.say("machine", "an outer-race fault begins to grow in the bearing")
+        self._dashboard()
+
+    def _dashboard(self) -> None:
+        """What has arrived at the plant."""
         while self.subscriber.events:
             event = self.subscriber.events.popleft()
             late = " (late)" if event.get("backfill") else ""

@@ -65,7 +65,7 @@ def _score(axes: Axes, trend: Trend) -> None:
     axes.semilogy(np.array(trend.t_s) / 60, _numbers(trend.ratio), ".-", ms=3, label="score ÷ threshold")
     axes.axhline(1.0, color="tab:orange", ls="--", label="threshold (Alert)")
     axes.set(title="Learned score (int8 autoencoder)", xlabel="machine time, min", ylabel="× threshold")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     axes.grid(visible=True, which="both", alpha=0.3)
     _marks(axes, trend)
 
@@ -78,7 +78,14 @@ def _marks(axes: Axes, trend: Trend) -> None:
         colour = "tab:red" if event.severity == "critical" else "tab:orange"
         axes.axvline(t_s / 60, color=colour, lw=1.6 if trip else 0.9, ls="-" if trip else ":")
         if trip:
-            axes.text(t_s / 60, 0.02, " relay dropped", color=colour, transform=axes.get_xaxis_transform())
+            axes.text(
+                t_s / 60,
+                0.02,
+                "relay dropped ",
+                color=colour,
+                transform=axes.get_xaxis_transform(),
+                ha="right",
+            )
 
 
 def _ends(evidence: Path) -> tuple[Track | None, Track | None]:

@@ -42,10 +42,8 @@ def _connect(config: Path) -> wire.Link:
     path = check.load(config).socket_path
     try:
         return wire.connect(path, Hello("status"))
-    except OSError as fault:
-        raise ApplianceError(
-            f"{path}: no guard answers ({fault.strerror}); start it with `appliance run`"
-        ) from fault
+    except (OSError, wire.Closed) as fault:
+        raise ApplianceError(f"{path}: no guard answers ({fault}); start it with `appliance run`") from fault
 
 
 def _wait_for(link: wire.Link, kind: type[Answer]) -> Answer:
@@ -83,5 +81,5 @@ def _channel_line(channel: ChannelState) -> str:
     value = "-" if channel.value is None else f"{channel.value:.3g}"
     limits = " / ".join("-" if limit is None else f"{limit:g}" for limit in (channel.alert, channel.danger))
     marks = [channel.level.name] + ["latched"] * channel.latched + ["first out"] * channel.first_out
-    marks += [f"{'' if channel.ok else 'NOT OK: '}{channel.reason}"] * bool(channel.reason)
+    marks += ["NOT OK"] * (not channel.ok) + [channel.reason] * bool(channel.reason)
     return f"channel  {channel.channel}: {value} {channel.unit} (limits {limits}) {', '.join(marks)}"

@@ -87,7 +87,6 @@ class Supervisor:
             status = child.poll()
             if status is not None:
                 ended.append((child.name, status))
-                log.warning("%s ended with %d; restarting in %.1f s", child.name, status, child.retry_s)
             if child.process is None and time.monotonic() >= child.due_s:
                 child.start()
         return ended
@@ -119,6 +118,7 @@ def supervise(config: Path) -> int:
             for name, status in supervisor.turn():
                 if status == EX_CONFIG or (name, status) == ("guard", 0):
                     return status
+                log.warning("%s ended with %d; restarting it", name, status)
     finally:
         supervisor.stop()
     return 0

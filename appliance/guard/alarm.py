@@ -5,6 +5,7 @@ which is refused while the condition stands. A value that is NOT OK is never rea
 clears a level nor starts one, and after its own delay it raises what the channel's policy says.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from appliance.records import ChannelState, Level
@@ -77,6 +78,12 @@ class _ChannelMemory:
         return max(level, self.not_ok)
 
     @property
+    def in_danger(self) -> bool:
+        """Whether a Danger stands or is on its way: a reset would close the relay into it."""
+        known = self.danger.active or self.danger.since_ns is not None
+        return known or (self.not_ok_since_ns is not None and self.spec.not_ok_level is Level.DANGER)
+
+    @property
     def not_ok(self) -> Level:
         over = self.not_ok_since_ns is not None and self.judged
         return self.spec.not_ok_level if over else Level.NORMAL
@@ -113,7 +120,9 @@ class AlarmEngine:
         }
 
     def update(self, name: str, t_ns: int, value: float) -> Transition | None:
-        """A value that is OK. Returns the change of level it makes, if any."""
+        """A value that is OK; one that is no number is not. Returns the change of level it makes, if any."""
+        if math.isnan(value):
+            return self.not_ok(name, t_ns, "not a number")
         memory = self._memory[name]
         memory.value, memory.reason, memory.not_ok_since_ns = value, "", None
         memory.judged = True
@@ -137,17 +146,21 @@ class AlarmEngine:
                     condition.update(t_ns, at_least)
         return self._settle(memory, t_ns)
 
-    def idle(self, name: str, reason: str) -> None:
-        """The channel has nothing to say by design (learning, machine stopped): OK, but no value."""
+    def idle(self, name: str, t_ns: int, reason: str) -> Transition | None:
+        """The channel has nothing to say by design (learning, machine stopped): OK, but no value.
+
+        A level that a value has raised stays until a value clears it.
+        """
         memory = self._memory[name]
         memory.value, memory.reason, memory.not_ok_since_ns, memory.judged = None, reason, None, True
         for condition in (memory.alert, memory.danger):
             if not condition.active:
                 condition.since_ns = None
+        return self._settle(memory, t_ns)
 
     def reset(self, t_ns: int) -> tuple[list[Transition], list[str]]:
-        """Clear the latch of every channel whose Danger has gone; also names those still in Danger."""
-        standing = [name for name, memory in self._memory.items() if memory.standing is Level.DANGER]
+        """Clear every latch; or nothing, and the names of those still in Danger, its delay over or not."""
+        standing = [name for name, memory in self._memory.items() if memory.in_danger]
         if standing:
             return [], standing
         for memory in self._memory.values():
@@ -159,6 +172,12 @@ class AlarmEngine:
     def tripped(self) -> bool:
         """Whether any Danger is latched."""
         return any(memory.latched for memory in self._memory.values())
+
+    @property
+    def latched(self) -> tuple[str, ...]:
+        """Channels latched in Danger, first out first."""
+        names = [name for name, memory in self._memory.items() if memory.latched]
+        return tuple(sorted(names, key=lambda name: not self._memory[name].first_out))
 
     @property
     def judged(self) -> bool:

@@ -1,5 +1,6 @@
 """Who listens to the guard: blocks to analysis, state and notices to uplink and status; requests back."""
 
+import contextlib
 import select
 import threading
 import time
@@ -38,17 +39,18 @@ class Feed:
         """Messages that a listener was too slow for; a hole in `seq` tells it."""
 
     def publish(self, message: Message) -> None:
-        """Send to every listener of this type; never blocks."""
+        """Send to every listener of this type; never blocks.
+
+        One that has gone is left for `turn` to close: another thread may be waiting for its descriptor.
+        """
         with self._lock:
             links = [link for link, role in self._roles.items() if isinstance(message, _HEARS[role])]
         if not links:
             return
         packet = wire.encode(message)
         for link in links:
-            try:
+            with contextlib.suppress(wire.Closed):
                 self.dropped += not link.send_packet(packet)
-            except wire.Closed:
-                self._drop(link)
 
     def tell(self, event: Event) -> None:
         """A durable event: a notice to those who carry it on, and a capture order where it has evidence."""

@@ -18,16 +18,25 @@ class Latch(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> tuple[Latch, str]:
-    """The latch, and a fault in words ("" if none). A damaged file is kept aside and reads as tripped."""
+    """The latch, and a fault in words ("" if none). A damaged file reads as tripped, and a copy is kept.
+
+    The file itself stays until the next `write`: moved away, it would read as not tripped at the next start.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Latch), ""
     except FileNotFoundError:
         return Latch(), ""
     except (OSError, msgspec.DecodeError) as fault:
-        aside = path.with_suffix(".broken")
-        if path.exists():
-            path.replace(aside)
-        return Latch(tripped=True), f"{path}: {fault}; kept as {aside}; tripped until reset"
+        return Latch(tripped=True), f"{path}: {fault}; {_keep_copy(path)}; tripped until reset"
+
+
+def _keep_copy(path: Path) -> str:
+    copy = path.with_suffix(".broken")
+    try:
+        copy.write_bytes(path.read_bytes())
+    except OSError as fault:
+        return f"no copy kept ({fault.strerror})"
+    return f"copy kept as {copy}"
 
 
 def write(path: Path, latch: Latch) -> None:

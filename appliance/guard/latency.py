@@ -31,7 +31,7 @@ class LatencyHistogram:
             seen += count
             if seen >= wanted and count:
                 return min(_FIRST_US * _RATIO ** (bin_ + 1), self.max_us)
-        return 0.0
+        return self.max_us
 
     def summary_us(self) -> tuple[float, float, float]:
         """p50, p99 and max, µs."""

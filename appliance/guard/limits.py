@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 _SLOPE_WINDOW_S = 600.0
 _SLOPE_LEAST_S = 60.0
-_SLOPE_READINGS = 600
+_SLOPE_READINGS = 700
+_SLOPE_SPACING_S = 0.9
+"""Readings that come faster are thinned, or the memory would hold less than a minute of them."""
 
 
 def peak_rms_mps2(
@@ -36,7 +38,8 @@ class TemperatureSlope:
     def update(self, at_mono_ns: int, degc: float) -> float | None:
         """Add a reading; the slope, or None while the readings span less than a minute."""
         at_s = at_mono_ns * 1e-9
-        self._readings.append((at_s, degc))
+        if not self._readings or at_s - self._readings[-1][0] >= _SLOPE_SPACING_S:
+            self._readings.append((at_s, degc))
         while self._readings[0][0] < at_s - _SLOPE_WINDOW_S:
             self._readings.popleft()
         if at_s - self._readings[0][0] < _SLOPE_LEAST_S:

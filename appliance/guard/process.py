@@ -4,7 +4,6 @@ import fcntl
 import gc
 import logging
 import os
-import queue
 import sys
 import time
 from functools import partial
@@ -16,22 +15,22 @@ from appliance import wire
 from appliance.clock import WallClock
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
-from appliance.errors import ApplianceError, StoreError
+from appliance.errors import ApplianceError
 from appliance.guard import latch as latches
 from appliance.guard.devices import Devices
+from appliance.guard.durable import Durable
 from appliance.guard.feed import Feed
 from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
-from appliance.records import Event, EventKind
-from appliance.store import Store
+from appliance.records import Event, EventKind, Severity
 from hw.ports import EndOfSource, PortError, Temperature, Vibration
+from hw.waveform import RecordingError
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
 _STATE_PERIOD_S = 1.0
 _STATE_LEAST_S = 0.02
-_QUEUE = 10_000
 
 
 class Guard:
@@ -42,20 +41,17 @@ class Guard:
         self._lock_file = _only_guard(config.run_dir)
         latch_path = config.state_dir / "latch.json"
         latch, fault = latches.read(latch_path)
-        self._latch_path = latch_path
-        self._store = Store(config.store_path)
-        self._queue: queue.Queue[Event | latches.Latch] = queue.Queue(_QUEUE)
-        self.lost_events = 0
-        self.devices = Devices(config)
+        self._durable = Durable(config.store_path, latch_path, self._note, self._stored)
+        self.devices = _opened(config)
         clock = WallClock(live=self.devices.live)
         self.protection = Protection(
-            config, self.devices.vibration, self.devices.relay, clock, self._enqueue, latch
+            config, self.devices.vibration, self.devices.relay, clock, self._durable.take, latch
         )
-        self.feed = Feed(wire.Listener(config.socket_path), self.protection)
-        self._accepted = 0
+        self.feed = Feed(_listener(config.socket_path), self.protection)
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
         if fault:
+            self._durable.take(latch)
             self.protection.note(EventKind.HEALTH, "latch.unreadable", fault)
         self.protection.note(
             EventKind.AUDIT, "boot", "guard started" + (", still tripped" if latch.tripped else "")
@@ -72,20 +68,25 @@ class Guard:
             body = partial(self._read_temperature, name=name, thermometer=thermometer)
             daemon.start(f"read-{name}", body)
         daemon.start("feed", self._serve)
-        daemon.start("store", self._keep, stall_s=30.0)
+        self._durable.start(daemon)
 
-    def close(self, *, failed: bool) -> None:
-        """Stop: the relay as `on_stop` says (a fault drops it); then all that is accepted is written."""
+    def stop(self, *, failed: bool) -> None:
+        """The end has come: the relay as `on_stop` says, but a fault drops it."""
         if failed or self._config.on_stop == "trip":
             self.protection.stop()
+
+    def close(self) -> None:
+        """Release everything once the workers have ended."""
         for sensor in self.devices.vibration.values():
             sensor.stop()
-        items: list[Event | latches.Latch] = []
-        while not self._queue.empty():
-            items.append(self._queue.get_nowait())
-        self._written(items)
         self.feed.close()
-        self._store.close()
+        self._durable.close()
+
+    def _stored(self, event: Event) -> None:
+        self.feed.tell(event)
+
+    def _note(self, kind: EventKind, type_: str, message: str, severity: Severity) -> None:
+        self.protection.note(kind, type_, message, severity=severity)
 
     def _sample(self, worker: Worker, name: str, sensor: Vibration) -> None:
         """Trip path: read, judge, drive the relay, then pass the block on."""
@@ -149,46 +150,9 @@ class Guard:
             if quiet_s >= _STATE_PERIOD_S or (version != told_version and quiet_s >= _STATE_LEAST_S):
                 state = self.protection.state()
                 self.feed.publish(
-                    msgspec.structs.replace(state, events_accepted=self._accepted, pid=os.getpid())
+                    msgspec.structs.replace(state, events_accepted=self._durable.accepted, pid=os.getpid())
                 )
                 told_version, told_s = version, now_s
-
-    def _enqueue(self, item: Event | latches.Latch) -> None:
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            self.lost_events += 1
-
-    def _keep(self, worker: Worker) -> None:
-        """Events to disk, in order; a full disk makes them wait, not vanish."""
-        while not worker.stop.is_set():
-            worker.beat()
-            try:
-                items = [self._queue.get(timeout=0.2)]
-            except queue.Empty:
-                continue
-            while not self._queue.empty():
-                items.append(self._queue.get_nowait())
-            while not self._written(items) and not worker.stop.wait(1.0):
-                worker.beat()
-
-    def _written(self, items: list[Event | latches.Latch]) -> bool:
-        try:
-            self._write(items)
-        except (StoreError, OSError) as fault:
-            log.warning("events wait, the store refuses them: %s", fault)
-            return False
-        return True
-
-    def _write(self, items: list[Event | latches.Latch]) -> None:
-        for item in items:
-            if isinstance(item, latches.Latch):
-                latches.write(self._latch_path, item)
-        events = self._store.accept([item for item in items if isinstance(item, Event)])
-        self._accepted += len(events)
-        for event in events:
-            log.info("%s %s", event.type, event.message)
-            self.feed.tell(event)
 
 
 def run(config: Config) -> int:
@@ -198,10 +162,31 @@ def run(config: Config) -> int:
     guard.start(daemon)
     status = 1
     try:
-        status = daemon.run(ready=lambda: guard.protection.protecting)
+        status = daemon.run(
+            ready=lambda: guard.protection.protecting, stopping=lambda: guard.stop(failed=daemon.failed)
+        )
     finally:
-        guard.close(failed=status != 0)
+        try:
+            guard.stop(failed=status != 0)
+        finally:
+            guard.close()
     return status
+
+
+def _opened(config: Config) -> Devices:
+    try:
+        return Devices(config)
+    except (PortError, RecordingError) as fault:
+        raise ApplianceError(str(fault)) from fault
+
+
+def _listener(path: Path) -> wire.Listener:
+    try:
+        return wire.Listener(path)
+    except OSError as fault:
+        raise ApplianceError(
+            f"{path}: {fault}; expected a place for a socket, at most 107 bytes long; set run_dir"
+        ) from fault
 
 
 def _only_guard(run_dir: Path) -> int:

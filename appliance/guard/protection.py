@@ -30,6 +30,7 @@ from appliance.records import (
     Reset,
     SampleBlock,
     Score,
+    Severity,
     TemperatureReading,
     Validity,
 )
@@ -67,6 +68,7 @@ class Protection:
         self._slopes = {spec.name: TemperatureSlope() for spec in config.temperature}
         self._readings: dict[str, TemperatureReading] = {}
         self._scores: dict[str, Score] = {}
+        self._models: dict[str, str] = {}
         self._heard_s = dict.fromkeys((*self._watches, *self._slopes), time.monotonic())
         self._patience_s = {spec.name: max(1.0, 5 * spec.block_s) for spec in config.vibration}
         self._patience_s |= {spec.name: max(3.0, 3 * spec.period_s) for spec in config.temperature}
@@ -74,6 +76,7 @@ class Protection:
         self._silent_s = max(_MODEL_SILENT_S, 3 * config.analysis.window_s)
         self._energised = False
         self._at_ns = time.monotonic_ns()
+        self._begun = False
         self.latency = LatencyHistogram()
         self.score_latency = LatencyHistogram()
         self.trip_latency_us: float | None = None
@@ -109,11 +112,7 @@ class Protection:
             t_ns = self._advance(reading.host_ns)
             self._readings[sensor] = record
             changes = [self._judge(f"{sensor}.temperature", t_ns, reading.degc, validity)]
-            slope = self._slopes[sensor].update(reading.host_ns, reading.degc) if in_range else None
-            if slope is None:
-                self._engine.idle(f"{sensor}.slope", "less than a minute of readings")
-            else:
-                changes.append(self._engine.update(f"{sensor}.slope", t_ns, slope))
+            changes.append(self._judge_slope(sensor, t_ns, record.degc))
             action = self._drive()
             latency_us = (time.perf_counter_ns() - got_ns) / 1e3
             self._heard_s[sensor] = time.monotonic()
@@ -125,6 +124,8 @@ class Protection:
         quantities = ("peak", "rms") if sensor in self._watches else ("temperature", "slope")
         with self._lock:
             t_ns = self._now_ns()
+            if sensor in self._slopes:
+                self._readings[sensor] = TemperatureReading(sensor, t_ns, None, Validity.LOST)
             changes = [self._engine.not_ok(f"{sensor}.{quantity}", t_ns, reason) for quantity in quantities]
             action = self._drive()
             latency_us = (time.perf_counter_ns() - got_ns) / 1e3
@@ -135,19 +136,10 @@ class Protection:
         name = f"{score.sensor}.score"
         if score.sensor not in self._watches:
             return
-        change: Transition | None = None
         with self._lock:
-            before = self._scores.get(score.sensor)
             self._scores[score.sensor] = score
             self._score_heard_s[score.sensor] = time.monotonic()
-            if score.quality is Quality.LEARNING:
-                self._engine.idle(name, f"learning, {score.progress:.0%}")
-            elif score.quality is Quality.NOT_OK or score.value is None or not score.threshold:
-                change = self._engine.not_ok(name, score.t1_mono_ns, "window not usable")
-            elif score.state is not MachineState.RUNNING:
-                self._engine.idle(name, f"machine {score.state.value}")
-            else:
-                change = self._engine.update(name, score.t1_mono_ns, score.value / score.threshold)
+            change = self._judge_score(name, score)
             action = self._drive()
             judged_ns = time.perf_counter_ns()
             complete_ns = self._watches[score.sensor].arrived_ns(score.t1_mono_ns)
@@ -155,7 +147,8 @@ class Protection:
             self.score_latency.add((judged_ns - complete_ns) / 1e3)
         self.version += 1
         self._after([change], action, (judged_ns - got_ns) / 1e3)
-        if score.model and (before is None or before.model != score.model):
+        if score.model and self._models.get(score.sensor) != score.model:
+            self._models[score.sensor] = score.model
             self.note(EventKind.AUDIT, "model.changed", f"{score.sensor}: model {score.model} in force")
 
     def watch(self) -> None:
@@ -167,29 +160,41 @@ class Protection:
         for sensor, heard_s in list(self._score_heard_s.items()):
             if now_s - heard_s > self._silent_s:
                 with self._lock:
+                    self._scores.pop(sensor, None)  # what it said last is not so any more
                     reason = f"model silent for {now_s - heard_s:.0f} s"
                     change = self._engine.not_ok(f"{sensor}.score", self._now_ns(), reason)
                     action = self._drive()
                 self._after([change], action, None)
 
     def reset(self, request: Reset) -> Reply:
-        """Clear the latch; refused while a Danger stands."""
+        """Clear the latch; refused while a Danger stands, or before it is known whether one does."""
         with self._lock:
+            if not self.protecting:
+                return Reply(ok=False, message="refused: not every protected channel has been judged yet")
             changes, standing = self._engine.reset(self._at_ns)
             if standing:
                 return Reply(ok=False, message=f"refused: Danger still stands on {', '.join(standing)}")
             self._latch = Latch()
+            self._tell(self._latch)
             action = self._drive()
-        self._tell(self._latch)
+        self._check_relay()
         self.note(EventKind.AUDIT, "trip.reset", f"reset by {request.who}: {request.why}", action=action)
         for change in changes:
             self._tell(self._report.transition(change))
         self.version += 1
         return Reply(ok=True, message="reset; relay energised" if self._energised else "reset")
 
-    def note(self, kind: EventKind, type_: str, message: str, *, action: Action = "none") -> None:
+    def note(
+        self,
+        kind: EventKind,
+        type_: str,
+        message: str,
+        *,
+        action: Action = "none",
+        severity: Severity | None = None,
+    ) -> None:
         """Tell of something that is no change of level (start, reset, sensor restarted)."""
-        self._tell(self._report.note(kind, type_, message, self._at_ns, action=action))
+        self._tell(self._report.note(kind, type_, message, self._at_ns, action=action, severity=severity))
 
     def restarted(self, sensor: str) -> None:
         """A vibration sensor answers again after a fault: its clock is measured anew."""
@@ -235,9 +240,38 @@ class Protection:
         blind = validity & (Validity.STUCK | Validity.RANGE)  # a fallen sensor that bangs about still trips
         return self._engine.not_ok(channel, t_ns, _words(validity), None if blind else value)
 
+    def _judge_slope(self, sensor: str, t_ns: int, degc: float | None) -> Transition | None:
+        channel = f"{sensor}.slope"
+        if degc is None:
+            return self._engine.not_ok(channel, t_ns, "temperature not usable")
+        slope = self._slopes[sensor].update(t_ns, degc)
+        if slope is None:
+            return self._engine.idle(channel, t_ns, "less than a minute of readings")
+        return self._engine.update(channel, t_ns, slope)
+
+    def _judge_score(self, channel: str, score: Score) -> Transition | None:
+        t_ns = score.t1_mono_ns
+        if score.quality is Quality.LEARNING:
+            return self._engine.idle(channel, t_ns, f"learning, {score.progress:.0%}")
+        threshold = score.threshold or 0.0
+        if score.quality is Quality.NOT_OK or score.value is None or not threshold > 0.0:
+            return self._engine.not_ok(channel, t_ns, "window not usable")
+        if score.state is not MachineState.RUNNING:
+            return self._engine.idle(channel, t_ns, f"machine {score.state.value}")
+        return self._engine.update(channel, t_ns, score.value / threshold)
+
     def _drive(self) -> Action:
-        """Put the relay where the interlock says; the only place that moves it."""
-        self._interlock.set(Reason.TRIPPED, stands=self._engine.tripped or self._latch.tripped)
+        """Put the relay where the interlock says, then tell the durable latch; nothing else moves them."""
+        if not self._engine.tripped or self._latch.tripped:
+            return self._move_relay()
+        self._latch = Latch(tripped=True, channels=self._engine.latched)
+        try:
+            return self._move_relay()
+        finally:
+            self._tell(self._latch)
+
+    def _move_relay(self) -> Action:
+        self._interlock.set(Reason.TRIPPED, stands=self._latch.tripped)
         if self._engine.judged:
             self._interlock.set(Reason.STARTING, stands=False)
         wanted = self._interlock.energise
@@ -255,14 +289,13 @@ class Protection:
         self.version += 1
         if action == "relay_opened":
             self.trip_latency_us = latency_us
-            self._latch = Latch(tripped=True, channels=tuple(change.state.channel for change in real))
-            self._tell(self._latch)
-            self._check_relay()
         for change in real:
             score = self._fresh_score(change.state.channel)
             fired = action if change.state.first_out else "none"
             self._tell(self._report.transition(change, action=fired, latency_us=latency_us, score=score))
-        if action == "relay_closed" and not real:
+        if action != "none":
+            self._check_relay()
+        if action == "relay_closed":
             self.note(EventKind.AUDIT, "relay.energised", "every protected channel is judged", action=action)
 
     def _fresh_score(self, channel: str) -> Score | None:
@@ -274,15 +307,20 @@ class Protection:
         try:
             seen = self._relay.read()
         except PortError as fault:
-            self.note(EventKind.HEALTH, "relay.fault", f"relay read-back failed: {fault}")
+            self._relay_fault(f"relay read-back failed: {fault}")
             return
         if seen is not self._energised:
             words = {True: "energised", False: "de-energised"}
             found = f"relay reads {words[seen]}, expected {words[self._energised]}; check its wiring"
-            self.note(EventKind.HEALTH, "relay.fault", found)
+            self._relay_fault(found)
+
+    def _relay_fault(self, found: str) -> None:
+        self.note(EventKind.HEALTH, "relay.fault", found, severity="critical")
 
     def _advance(self, t_ns: int) -> int:
-        self._at_ns = max(self._at_ns, t_ns)
+        """Follow the sources' time; a recording's may begin anywhere."""
+        self._at_ns = max(self._at_ns, t_ns) if self._begun else t_ns
+        self._begun = True
         return t_ns
 
     def _now_ns(self) -> int:

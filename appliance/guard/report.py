@@ -50,13 +50,20 @@ class Reporter:
         )
 
     def note(
-        self, kind: EventKind, type_: str, message: str, at_mono_ns: int, *, action: Action = "none"
+        self,
+        kind: EventKind,
+        type_: str,
+        message: str,
+        at_mono_ns: int,
+        *,
+        action: Action = "none",
+        severity: Severity | None = None,
     ) -> Event:
-        """An event that is no change of level: start, reset, sensor restarted."""
+        """An event that is no change of level: start, reset, sensor restarted. HEALTH warns by default."""
         return Event(
             kind=kind,
             type=type_,
-            severity="warning" if kind is EventKind.HEALTH else "info",
+            severity=severity or ("warning" if kind is EventKind.HEALTH else "info"),
             message=f"{self._machine}: {message}"[:240],
             at_mono_ns=at_mono_ns,
             at_utc_ns=self._clock.utc_ns(at_mono_ns),

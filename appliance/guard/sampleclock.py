@@ -2,7 +2,7 @@
 
 A MEMS oscillator may be several per cent off its nominal rate; frequencies and velocities are wrong by as
 much unless the true rate is used. Idea: Klipper's chip-clock regression; weights decay so that it follows
-temperature.
+temperature. A block that the scheduler delayed is no news of the chip: lateness counts only up to a limit.
 """
 
 import math
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 _MEMORY_BLOCKS = 200
 _TRUST_BLOCKS = 10
 _TRUST_S = 1.0
+_HICCUP_S = 0.002
+_HICCUP_JITTERS = 4.0
+_HICCUP_LONGEST_S = 1.0
 
 
 @dataclass(slots=True)
@@ -28,6 +31,8 @@ class SampleClock:
     _yy: float = 0.0
     _origin_ns: int = 0
     _span_s: float = 0.0
+    _steady_s: float = 0.0
+    _end_s: float = -math.inf
 
     def restarted(self) -> "SampleClock":
         """A clock for the same sensor after a restart: the regression begins anew, losses are kept."""
@@ -42,7 +47,7 @@ class SampleClock:
         self.blocks += 1
         self._span_s = (host_ns - self._origin_ns) * 1e-9
         weight = max(1.0 / self.blocks, 1.0 / _MEMORY_BLOCKS)
-        dx = self._span_s - self._x
+        dx = self._without_hiccup(self._span_s) - self._x
         dy = self.count - self._y
         self._x += weight * dx
         self._y += weight * dy
@@ -50,6 +55,7 @@ class SampleClock:
         self._xx = keep * (self._xx + weight * dx * dx)
         self._xy = keep * (self._xy + weight * dx * dy)
         self._yy = keep * (self._yy + weight * dy * dy)
+        self._end_s = max(self._fitted_s(), self._end_s + 0.5 * n / self.rate_hz)
 
     @property
     def trusted(self) -> bool:
@@ -75,7 +81,18 @@ class SampleClock:
         return 1e3 * math.sqrt(residual) / self.rate_hz
 
     def end_ns(self) -> int:
-        """Host time of the end of the newest block on the fitted clock (arrival jitter removed)."""
-        rate_hz = self.rate_hz
-        fitted_s = self._x + (self.count - self._y) / rate_hz
-        return self._origin_ns + round((fitted_s if self.trusted else self._span_s) * 1e9)
+        """Host time of the end of the newest block on the fitted clock: without jitter, never going back."""
+        return self._origin_ns + round(self._end_s * 1e9)
+
+    def _fitted_s(self) -> float:
+        return self._x + (self.count - self._y) / self.rate_hz
+
+    def _without_hiccup(self, arrival_s: float) -> float:
+        """The arrival, or as much lateness as jitter explains; what lasts longer is the chip's doing."""
+        fitted_s = self._fitted_s()
+        limit_s = max(_HICCUP_S, _HICCUP_JITTERS * 1e-3 * self.jitter_ms)
+        if not self.trusted or abs(arrival_s - fitted_s) <= limit_s:
+            self._steady_s = arrival_s
+        elif arrival_s - self._steady_s <= _HICCUP_LONGEST_S:
+            return fitted_s + math.copysign(limit_s, arrival_s - fitted_s)
+        return arrival_s

@@ -14,7 +14,9 @@ _STUCK_S = 0.5
 _STUCK_SAMPLES = 32
 _GRAVITY_TAU_S = 2.0
 _GRAVITY_RANGE = (0.8, 1.2)
-_TURNED_COS = math.cos(math.radians(10.0))
+_TURNED_MPS2 = 2.0 * math.sin(math.radians(5.0)) * STANDARD_GRAVITY_MPS2
+"""How far the gravity vector moves when the sensor turns by 10°."""
+_NOISE_SHOWS_LSB = 0.5
 
 
 class BlockValidity:
@@ -27,6 +29,9 @@ class BlockValidity:
         self._mean: NDArray[np.float64] | None = None
         self._gravity: NDArray[np.float64] | None = None
         self._settled_s = 0.0
+        # A coarse converter on a stopped machine may rightly give one count for ever.
+        noise_lsb = sensor.noise_mps2 / sensor.scale_mps2
+        self._must_move = noise_lsb == 0.0 or noise_lsb >= _NOISE_SHOWS_LSB
 
     @property
     def mean_counts(self) -> NDArray[np.float64]:
@@ -61,7 +66,7 @@ class BlockValidity:
         self._last = counts[-1].copy()
         self._still_s = np.where(still, self._still_s + duration_s, 0.0)
         long_s = max(_STUCK_S, _STUCK_SAMPLES / self._sensor.rate_hz)
-        return bool((self._still_s >= long_s).any())
+        return self._must_move and bool((self._still_s >= long_s).any())
 
     def _clipped(self, counts: NDArray[np.int16], low: NDArray[np.int16], high: NDArray[np.int16]) -> bool:
         edge = self._sensor.full_scale_counts - 1
@@ -79,15 +84,17 @@ class BlockValidity:
             self._mean += (mean - self._mean) * min(1.0, duration_s / _GRAVITY_TAU_S)
 
     def _turned(self, duration_s: float) -> bool:
-        """Gravity gone, or turned by more than 10° from what it was when sampling had settled."""
+        """Gravity gone, or turned by more than 10° from what it was when sampling had settled.
+
+        One or two axes see only a part of gravity, and perhaps none of it: there only a change counts.
+        """
         vector = self.mean_counts * self._sensor.scale_mps2
-        length = float(np.linalg.norm(vector))
         low, high = (g * STANDARD_GRAVITY_MPS2 for g in _GRAVITY_RANGE)
-        if self._sensor.axes == 3 and not low <= length <= high:
+        if self._sensor.axes == 3 and not low <= float(np.linalg.norm(vector)) <= high:
             return True
         self._settled_s += duration_s
         if self._gravity is None:
             if self._settled_s >= 2 * _GRAVITY_TAU_S:
-                self._gravity = vector / max(length, 1e-9)
+                self._gravity = vector
             return False
-        return float(vector @ self._gravity) < _TURNED_COS * length
+        return float(np.linalg.norm(vector - self._gravity)) > _TURNED_MPS2

@@ -149,17 +149,18 @@ def test_one_sensor_of_evidence_with_two(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["score", str(tmp_path / "b"), str(path), "--sensor", "de"]) == 0
 
 
-@pytest.mark.parametrize("before", [False, True])
-def test_interrupted_it_changes_nothing(tmp_path: Path, before: bool) -> None:
+@pytest.mark.parametrize("recordings", [1, 200], ids=["training", "gathering"])
+@pytest.mark.parametrize("before", [False, True], ids=["new", "old bundle"])
+def test_interrupted_it_changes_nothing(tmp_path: Path, before: bool, recordings: int) -> None:
     recording = simulated.write("npz", tmp_path / "a", simulated.accel(2000, 3, 10), 2000)[0]
     bundle = tmp_path / "out" / "bundle"
     learn = ["learn", "--window-s", "0.25", "--out", str(bundle)]
     if before:
         assert main([*learn, recording]) == 0
     was = digest(tmp_path)
-    process = simulated.start(*learn, *[recording] * 200)
+    process = simulated.start(*learn, *[recording] * recordings)
     assert process.stderr is not None
-    process.stderr.readline()  # the first recording is gathered, 199 wait
+    process.stderr.readline()  # the first recording is gathered: others wait, or it trains now
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -1,5 +1,6 @@
 """The generated pages are what the types say."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def docs(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(root / "tools" / "docs"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    # A stale .pyc would hide an edit of the same second and length.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 def test_pages_have_not_drifted() -> None:

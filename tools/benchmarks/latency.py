@@ -58,6 +58,7 @@ rms_mps2 = {{ alert = 150.0 }}
 overlap = {overlap}
 learn_s = {learn_s}
 [uplink]
+host = "127.0.0.1"
 port = {port}
 """
 

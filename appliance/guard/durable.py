@@ -1,0 +1,132 @@
+"""What the guard writes to disk: the latch and the events, each by a worker of its own, off the trip path."""
+
+import logging
+import queue
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance.daemon import Daemon, Worker
+from appliance.errors import StoreError
+from appliance.guard import latch as latches
+from appliance.records import Event, EventKind, Severity
+from appliance.store import Store
+
+log = logging.getLogger(__name__)
+
+_MOST_WAITING = 10_000
+_STALL_S = 30.0
+_RETRY_LATCH_S = 0.5
+_RETRY_STORE_S = 1.0
+
+Note = Callable[[EventKind, str, str, Severity], None]
+
+
+class Durable:
+    """Takes latch and events without ever blocking. accepted: events that the store holds so far."""
+
+    def __init__(self, store: Path, latch: Path, note: Note, stored: Callable[[Event], None]) -> None:
+        """note: makes an event of what went wrong here. stored: hears every event once it is durable.
+
+        Raises StoreError.
+        """
+        self._store = Store(store)
+        self._latch_path = latch
+        self._note = note
+        self._stored = stored
+        self._events: queue.Queue[Event] = queue.Queue(_MOST_WAITING)
+        self._latches: queue.SimpleQueue[latches.Latch] = queue.SimpleQueue()
+        self._lost = 0
+        self._writer: Worker | None = None
+        self.accepted = 0
+
+    def start(self, daemon: Daemon) -> None:
+        """Start the workers. The latch must not wait for the event store: a restart has to know of a trip."""
+        daemon.start("latch", self._keep_latch, stall_s=_STALL_S)
+        self._writer = daemon.start("store", self._keep_events, stall_s=_STALL_S)
+
+    def take(self, item: Event | latches.Latch) -> None:
+        """Write it soon. Events beyond the memory for them are lost, and their number is told."""
+        if isinstance(item, latches.Latch):
+            self._latches.put(item)
+            return
+        try:
+            self._events.put_nowait(item)
+        except queue.Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Write what came last, unless the store still holds its worker up: then it is left to it."""
+        if self._writer and self._writer.is_alive():
+            log.warning("the event store does not answer; the newest events may be missing in it")
+            return
+        if late := self._waiting(0.0):
+            self._write(late)
+        self._store.close()
+
+    def _keep_latch(self, worker: Worker) -> None:
+        refused = False
+        while not (worker.stop.is_set() and self._latches.empty()):
+            worker.beat()
+            try:
+                latch = self._latches.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            try:
+                latches.write(self._latch_path, latch)
+            except OSError as fault:
+                if not refused:
+                    found = f"{self._latch_path}: {fault}; a restart would not know of a trip; free the disk"
+                    self._note(EventKind.HEALTH, "latch.unwritten", found, "critical")
+                refused = True
+                if worker.stop.wait(_RETRY_LATCH_S):
+                    return
+                if self._latches.empty():
+                    self._latches.put(latch)
+            else:
+                refused = False
+
+    def _keep_events(self, worker: Worker) -> None:
+        """Events in order; a full disk makes them wait, not vanish. The last round comes after the end."""
+        waiting: list[Event] = []
+        ending = False
+        while not ending:
+            worker.beat()
+            ending = worker.stop.is_set()
+            waiting = waiting or self._waiting(0.0 if ending else 0.2)
+            if not waiting or self._write(waiting):
+                waiting = []
+            elif not ending:
+                worker.stop.wait(_RETRY_STORE_S)
+
+    def _waiting(self, timeout_s: float) -> list[Event]:
+        """Everything in the queue; waits for the first."""
+        events: list[Event] = []
+        try:
+            events.append(self._events.get(block=timeout_s > 0.0, timeout=timeout_s))
+            while True:
+                events.append(self._events.get_nowait())
+        except queue.Empty:
+            return events
+
+    def _write(self, events: list[Event]) -> bool:
+        try:
+            stored = self._store.accept(events)
+        except StoreError as fault:
+            log.warning("events wait, the store refuses them: %s", fault)
+            return False
+        self.accepted += len(stored)
+        for event in stored:
+            log.info("%s %s", event.type, event.message)
+            self._stored(event)
+        self._tell_of_losses()
+        return True
+
+    def _tell_of_losses(self) -> None:
+        for path in self._store.set_aside:
+            found = f"the event store was damaged and is begun anew; the old one is kept as {path}"
+            self._note(EventKind.HEALTH, "store.damaged", found, "warning")
+        self._store.set_aside.clear()
+        if self._lost:
+            found = f"{self._lost} events lost: the store refused them for too long"
+            self._lost = 0
+            self._note(EventKind.HEALTH, "events.lost", found, "warning")

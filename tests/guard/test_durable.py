@@ -1,0 +1,155 @@
+"""Latch and events on disk: apart from each other, in order, and never in the way of who hands them over."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from appliance.daemon import Daemon
+from appliance.guard import durable
+from appliance.guard import latch as latches
+from appliance.guard.durable import Durable
+from appliance.guard.latch import Latch
+from appliance.records import Event, EventKind
+
+
+def event(message="m", kind=EventKind.ALARM):
+    return Event(kind, "alarm.raised", "alarm", message, 1, time.time_ns(), "ntp")
+
+
+def eventually(condition, within_s=5.0):
+    end_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end_s, "did not happen in time"
+        time.sleep(0.01)
+
+
+class Kept:
+    """A durable in a folder, with what it told."""
+
+    def __init__(self, folder):
+        self.store, self.latch = folder / "events.db", folder / "latch.json"
+        self.notes: list[tuple[EventKind, str, str, str]] = []
+        self.stored: list[Event] = []
+        self.durable = Durable(
+            self.store, self.latch, lambda *note: self.notes.append(note), self.stored.append
+        )
+        self.daemon = Daemon("test")
+
+    def messages(self):
+        with contextlib.closing(sqlite3.connect(self.store)) as db:
+            return [
+                msgspec.json.decode(row[0])["message"]
+                for row in db.execute("SELECT payload FROM outbox ORDER BY id")
+            ]
+
+
+@pytest.fixture
+def kept(tmp_path) -> Iterator[Kept]:
+    one = Kept(tmp_path)
+    yield one
+    one.daemon.stop.set()
+    for worker in one.daemon._workers:
+        worker.join(8)
+        assert worker.fault is None
+
+
+def test_events_are_told_only_when_durable_and_in_order(kept):
+    kept.durable.start(kept.daemon)
+    for k in range(50):
+        kept.durable.take(event(str(k)))
+    eventually(lambda: len(kept.stored) == 50)
+    assert [one.message for one in kept.stored] == kept.messages() == [str(k) for k in range(50)]
+    assert [one.seq for one in kept.stored] == list(range(1, 51))
+    assert kept.durable.accepted == 50
+    assert kept.notes == []
+
+
+def test_the_latch_does_not_wait_for_the_store(kept):
+    """Another program holds the store; a restart must know of the trip all the same."""
+    kept.durable.start(kept.daemon)
+    with contextlib.closing(sqlite3.connect(kept.store, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        kept.durable.take(event("waits"))
+        time.sleep(0.3)
+        began_s = time.monotonic()
+        kept.durable.take(Latch(tripped=True, channels=("de.peak",)))
+        assert time.monotonic() - began_s < 0.05
+        eventually(lambda: latches.read(kept.latch)[0].tripped, 2.0)
+        assert kept.stored == []
+    eventually(lambda: kept.messages() == ["waits"], 8.0)
+
+
+def test_what_the_memory_cannot_hold_is_lost_and_told_but_no_latch(tmp_path, monkeypatch):
+    monkeypatch.setattr(durable, "_MOST_WAITING", 5)
+    kept = Kept(tmp_path)
+    for k in range(9):
+        kept.durable.take(event(str(k)))
+    kept.durable.take(Latch(tripped=True))
+    kept.durable.start(kept.daemon)
+    eventually(lambda: latches.read(kept.latch)[0].tripped)
+    eventually(lambda: kept.notes)
+    assert kept.messages() == ["0", "1", "2", "3", "4"]
+    assert [(note[1], note[2].split()[0]) for note in kept.notes] == [("events.lost", "4")]
+    kept.daemon.stop.set()
+
+
+def test_a_latch_that_cannot_be_written_is_told_once_and_tried_again(kept):
+    kept.latch.with_suffix(".new").mkdir()  # where the draft of the latch has to go
+    kept.durable.start(kept.daemon)
+    kept.durable.take(Latch(tripped=True))
+    time.sleep(1.2)
+    assert [(note[1], note[3]) for note in kept.notes] == [("latch.unwritten", "critical")]
+    assert not kept.latch.exists()
+    kept.latch.with_suffix(".new").rmdir()
+    eventually(lambda: latches.read(kept.latch) == (Latch(tripped=True), ""))
+
+
+def test_the_newest_latch_wins(kept):
+    kept.latch.with_suffix(".new").mkdir()
+    kept.durable.start(kept.daemon)
+    for latch in (Latch(tripped=True), Latch(), Latch(tripped=True, channels=("b",)), Latch()):
+        kept.durable.take(latch)
+    time.sleep(0.3)
+    kept.latch.with_suffix(".new").rmdir()
+    kept.durable.take(Latch(tripped=True, channels=("last",)))
+    eventually(lambda: latches.read(kept.latch)[0].channels == ("last",))
+    time.sleep(0.7)
+    assert latches.read(kept.latch)[0].channels == ("last",)
+
+
+def test_a_damaged_store_is_told(kept):
+    kept.durable.start(kept.daemon)
+    kept.durable.take(event("before"))
+    eventually(lambda: kept.stored)
+    kept.store.with_name("events.db.damaged").touch()  # as the uplink does
+    kept.durable.take(event("after"))
+    eventually(lambda: kept.notes)
+    assert kept.notes[0][1] == "store.damaged"
+    assert "events.db.damaged-1" in kept.notes[0][2]
+    assert kept.messages() == ["after"]
+
+
+def test_the_end_writes_what_is_still_waiting(kept):
+    kept.durable.start(kept.daemon)
+    kept.daemon.stop.set()
+    for worker in kept.daemon._workers:
+        worker.join(5)
+    kept.durable.take(event("very late"))
+    kept.durable.close()
+    assert kept.messages() == ["very late"]
+
+
+def test_the_end_does_not_wait_for_a_store_that_does_not_answer(kept):
+    kept.durable.start(kept.daemon)
+    with contextlib.closing(sqlite3.connect(kept.store, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        kept.durable.take(event("waits"))
+        time.sleep(0.4)
+        kept.daemon.stop.set()
+        began_s = time.monotonic()
+        kept.durable.close()
+        assert time.monotonic() - began_s < 0.5

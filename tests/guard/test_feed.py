@@ -1,0 +1,234 @@
+"""Who hears what on the guard's socket; and that no listener, slow, rude or dead, holds the guard up."""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+
+import pytest
+from mounted import Guarded, wave
+
+from appliance import wire
+from appliance.guard.feed import Feed
+from appliance.records import (
+    Capture,
+    Event,
+    EventKind,
+    GuardState,
+    Hello,
+    Level,
+    MachineState,
+    Notice,
+    Quality,
+    Reply,
+    Reset,
+    SampleBlock,
+    Score,
+    TemperatureReading,
+)
+
+
+class Served:
+    """A feed with its protection; turned by the test."""
+
+    def __init__(self, folder):
+        self.path = folder / "g.sock"
+        self.guarded = Guarded()
+        self.guarded.run(1)
+        self.feed = Feed(wire.Listener(self.path), self.guarded.protection)
+
+    def join(self, role):
+        link = wire.connect(self.path, Hello(role))
+        self.turn()
+        return link
+
+    def turn(self, times=1):
+        for _ in range(times):
+            self.feed.turn(0.05)
+
+
+@pytest.fixture
+def served(tmp_path):
+    one = Served(tmp_path)
+    yield one
+    one.feed.close()
+
+
+def heard(link):
+    messages = []
+    while (message := link.receive()) is not None:
+        messages.append(message)
+    return messages
+
+
+def block(guarded, n=100):
+    return guarded.block(wave(1.0, n=n))
+
+
+def test_everyone_hears_what_concerns_them(served):
+    links = {role: served.join(role) for role in ("analysis", "uplink", "status")}
+    for role in ("uplink", "status"):
+        assert isinstance(heard(links[role])[0], GuardState)  # at once
+    said = [block(served.guarded), served.guarded.temperature(40.0), served.guarded.protection.state()]
+    for message in said:
+        served.feed.publish(message)
+    event = Event(EventKind.TRIP, "trip.fired", "critical", "m", 5, 6, "ntp", evidence="5-de.peak")
+    served.feed.tell(event)
+    assert [type(m) for m in heard(links["analysis"])] == [SampleBlock, TemperatureReading, Capture]
+    for role in ("uplink", "status"):
+        messages = heard(links[role])
+        assert [type(m) for m in messages if not isinstance(m, GuardState)] == [Notice]
+        assert messages[-1].event == event
+
+
+def test_only_what_has_evidence_is_captured(served):
+    link = served.join("analysis")
+    served.feed.tell(Event(EventKind.AUDIT, "boot", "info", "m", 5, 6, "ntp"))
+    assert heard(link) == []
+
+
+def test_a_score_reaches_the_protection(served):
+    link = served.join("analysis")
+    score = Score("de", 0, served.guarded.t_ns, Quality.OK, MachineState.RUNNING, 3.0, 2.0, "m1")
+    link.send(score)
+    served.turn()
+    assert served.guarded.protection.state().scores == (score,)
+
+
+def test_a_reset_is_answered_and_obeyed(served):
+    link = served.join("status")
+    heard(link)
+    served.guarded.run(1, 140.0)
+    assert not served.guarded.energised
+    link.send(Reset("anna", "why"))
+    served.turn()
+    refusal = heard(link)[-1]
+    assert isinstance(refusal, Reply)
+    assert not refusal.ok
+    served.guarded.run(2)
+    link.send(Reset("anna", "why"))
+    served.turn()
+    assert heard(link)[-1].ok
+    assert served.guarded.energised
+
+
+def test_a_slow_listener_loses_messages_and_holds_no_one_up(served):
+    slow, keen = served.join("analysis"), served.join("analysis")
+    sent, slowest_s, got = 0, 0.0, []
+    while served.feed.dropped == 0:
+        message = block(served.guarded, n=4000)
+        began_s = time.perf_counter()
+        served.feed.publish(message)
+        slowest_s = max(slowest_s, time.perf_counter() - began_s)
+        sent += 1
+        got += heard(keen)
+        assert sent < 10_000, "the buffer has no end"
+    assert slowest_s < 0.2
+    seqs = [m.seq for m in got]
+    assert seqs == list(range(seqs[0], seqs[0] + sent))  # the keen one has everything
+    before = heard(slow)
+    assert len(before) == sent - 1
+    served.feed.publish(block(served.guarded))
+    assert heard(slow)[0].seq == before[-1].seq + 2  # the hole tells of the loss
+
+
+def test_a_listener_that_died_is_forgotten(served):
+    gone, stays = served.join("analysis"), served.join("analysis")
+    gone.close()
+    for _ in range(3):
+        served.feed.publish(block(served.guarded))
+        served.turn()
+    assert len(served.feed._roles) == 1
+    assert len(heard(stays)) == 3
+
+
+def test_publishing_to_the_dead_closes_nothing_under_the_serving_thread(served):
+    """A descriptor closed by another thread while it is waited for would end the guard."""
+    link = served.join("analysis")
+    mine = next(iter(served.feed._roles))
+    link.close()
+    served.feed.publish(block(served.guarded))
+    assert mine.fileno() >= 0
+    served.turn()
+    assert mine.fileno() == -1
+    assert served.feed._roles == {}
+
+
+def test_listeners_that_come_and_go_while_it_publishes_do_no_harm(served):
+    stop, faults = threading.Event(), []
+
+    def guard():
+        try:
+            while not stop.is_set():
+                served.feed.turn(0.005)
+        except BaseException as fault:  # noqa: BLE001 - the test asks for it
+            faults.append(fault)
+
+    def visitor():
+        while not stop.is_set():
+            with contextlib.suppress(BlockingIOError):  # the guard's door may be full of others
+                wire.connect(served.path, Hello("analysis")).close()
+            time.sleep(0.001)
+
+    threads = [
+        threading.Thread(target=guard),
+        threading.Thread(target=visitor),
+        threading.Thread(target=visitor),
+    ]
+    for thread in threads:
+        thread.start()
+    until_s = time.monotonic() + 1.0
+    while time.monotonic() < until_s:
+        served.feed.publish(block(served.guarded, n=20))
+    stop.set()
+    for thread in threads:
+        thread.join(5)
+    assert faults == []
+
+
+def raw(path):
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.connect(str(path))
+    return sock
+
+
+@pytest.mark.parametrize("packet", [b"\xff\xff\xff", b"GET / HTTP/1.1", wire.encode(Reset("x", "y"))])
+def test_who_does_not_introduce_himself_is_shown_the_door(served, packet):
+    sock = raw(served.path)
+    sock.send(packet)
+    served.turn()
+    assert sock.recv(10) == b""
+    assert served.feed._roles == {}
+    assert served.guarded.protection.state().level is Level.NORMAL
+
+
+def test_who_says_nothing_is_shown_the_door_soon(served):
+    sock = raw(served.path)
+    began_s = time.monotonic()
+    served.turn()
+    assert time.monotonic() - began_s < 1.0
+    assert sock.recv(10) == b""
+
+
+def test_who_talks_rubbish_later_is_shown_the_door(served):
+    sock = raw(served.path)
+    sock.send(wire.encode(Hello("status")))
+    served.turn()
+    assert len(served.feed._roles) == 1
+    sock.send(b"\x00rubbish")
+    served.turn()
+    assert served.feed._roles == {}
+
+
+def test_the_end_takes_the_socket_away(served):
+    link = served.join("status")
+    served.feed.close()
+    heard_end = False
+    try:
+        select.select([link], [], [], 1)
+        heard(link)
+    except wire.Closed:
+        heard_end = True
+    assert heard_end
+    assert not served.path.exists()

@@ -1,0 +1,504 @@
+"""The trip path: relay first and durable, whatever sensors, model and listeners do."""
+
+import math
+import time
+
+import pytest
+from mounted import BEGIN_NS, SCALE_MPS2, Guarded, wave
+
+from appliance.config import Limit
+from appliance.guard.latch import Latch
+from appliance.records import EventKind, Level, MachineState, Quality, Reset, Score, Validity
+from hw.ports import PortError, Samples
+from hw.sim.relay import SimRelay
+
+VIOLENT, LOUD, QUIET = 140.0, 100.0, 1.0
+NO_RMS = {"rms_mps2": Limit(alert=150.0)}
+
+
+def test_the_relay_closes_once_every_protected_channel_is_judged():
+    guarded = Guarded()
+    guarded.block(wave(QUIET))
+    assert not guarded.protection.protecting
+    assert not guarded.energised
+    guarded.temperature(40.0)
+    assert guarded.protection.protecting
+    assert guarded.energised
+    assert [event.type for event in guarded.events()] == ["relay.energised"]
+
+
+def test_danger_drops_the_relay_after_its_delay_and_not_before():
+    guarded = Guarded()
+    guarded.run(2)
+    guarded.run(0.3, VIOLENT)
+    assert guarded.energised
+    guarded.run(0.1, VIOLENT)
+    assert not guarded.energised
+    assert guarded.protection.state().level is Level.DANGER
+
+
+def test_both_limits_in_one_block_are_one_trip_with_its_first_out():
+    guarded = Guarded(
+        peak_mps2=Limit(alert=80.0, danger=120.0, delay_s=0.0),
+        rms_mps2=Limit(alert=15.0, danger=30.0, delay_s=0.0),
+    )
+    guarded.run(1)
+    guarded.run(0.1, VIOLENT)
+    fired = guarded.events("trip.fired")
+    assert [event.channel for event in fired] == ["de.peak"]
+    assert [event.channel for event in guarded.events("alarm.raised")] == ["de.rms"]
+    assert guarded.channel("de.peak").first_out
+    assert not guarded.channel("de.rms").first_out
+    assert guarded.latches() == [Latch(tripped=True, channels=("de.peak", "de.rms"))]
+
+
+def test_the_relay_moves_before_anything_is_told():
+    guarded = Guarded()
+    guarded.run(1)
+    told_before = len(guarded.told)
+    guarded.run(0.4, VIOLENT)
+    edge_ns, level = guarded.relay.edges[-1]
+    assert level is False
+    news = guarded.told[told_before:]
+    told_of_trip = [at_ns for at_ns, item in news if isinstance(item, Latch) or item.type == "trip.fired"]
+    assert len(told_of_trip) == 2
+    assert all(at_ns >= edge_ns for at_ns in told_of_trip)
+    assert guarded.events("trip.fired")[0].latency_ms * 1e3 == guarded.protection.trip_latency_us
+
+
+def test_a_listener_that_takes_its_time_does_not_delay_the_relay():
+    wait_s = 0.05
+    guarded = Guarded()
+    guarded.run(1)
+    take = guarded.protection._tell
+
+    def slow(item):
+        time.sleep(wait_s)
+        take(item)
+
+    guarded.protection._tell = slow
+    guarded.run(0.3, VIOLENT)
+    began_ns = time.monotonic_ns()
+    guarded.run(0.1, VIOLENT)
+    edge_ns, level = guarded.relay.edges[-1]
+    assert level is False
+    assert edge_ns - began_ns < wait_s * 1e9 / 2
+    assert guarded.protection.trip_latency_us < 1e6 * wait_s * 1.5
+
+
+def test_a_trip_while_the_relay_is_still_open_is_durable_too():
+    """Violent from the first block: the relay never closes, and the next start must know why."""
+    guarded = Guarded()
+    for _ in range(6):
+        guarded.block(wave(VIOLENT))
+    assert guarded.latches() == [Latch(tripped=True, channels=("de.peak", "de.rms"))]
+    guarded.run(2, QUIET)
+    assert guarded.protection.protecting
+    assert not guarded.energised
+    assert guarded.relay.edges == []
+
+
+class BrokenRelay(SimRelay):
+    """A relay whose line can be neither driven nor, where `deaf`, read."""
+
+    def __init__(self, *, deaf: bool = False, sticks: bool = False) -> None:
+        super().__init__()
+        self.deaf, self.sticks, self.broken = deaf, sticks, False
+
+    def write(self, energised: bool) -> None:
+        if self.broken:
+            raise PortError("the bus is gone")
+        if not self.sticks or energised:
+            super().write(energised)
+
+    def read(self) -> bool:
+        if self.deaf:
+            raise PortError("no answer")
+        return super().read()
+
+
+def test_a_relay_that_cannot_be_written_ends_the_process_with_the_trip_latched():
+    relay = BrokenRelay()
+    guarded = Guarded(relay=relay)
+    guarded.run(1)
+    relay.broken = True
+    with pytest.raises(PortError):
+        guarded.run(1, VIOLENT)
+    assert [latch.tripped for latch in guarded.latches()] == [True]
+
+
+def test_a_relay_that_sticks_is_told_as_critical():
+    guarded = Guarded(relay=BrokenRelay(sticks=True))
+    guarded.run(1)
+    guarded.run(1, VIOLENT)
+    fault = guarded.events("relay.fault")
+    assert [event.severity for event in fault] == ["critical"]
+    assert "reads energised, expected de-energised" in fault[0].message
+
+
+def test_a_relay_without_read_back_is_told():
+    guarded = Guarded(relay=BrokenRelay(deaf=True))
+    guarded.run(1)
+    assert "read-back failed: no answer" in guarded.events("relay.fault")[0].message
+
+
+def test_reset_is_refused_while_danger_stands_and_energises_after():
+    guarded = Guarded()
+    guarded.run(1)
+    guarded.run(1, VIOLENT)
+    reply = guarded.protection.reset(Reset("anna", "seen"))
+    assert not reply.ok
+    assert "de.peak" in reply.message
+    guarded.run(1, LOUD)  # below Danger by more than the deadband; the RMS is still in Danger
+    assert "de.peak" not in guarded.protection.reset(Reset("anna", "seen")).message
+    guarded.run(1, QUIET)
+    assert not guarded.energised
+    reply = guarded.protection.reset(Reset("anna", "bearing looked at"))
+    assert reply.ok
+    assert guarded.energised
+    assert not guarded.protection.state().tripped
+    audit = guarded.events("trip.reset")[0]
+    assert "anna" in audit.message
+    assert "bearing looked at" in audit.message
+    assert audit.action == "relay_closed"
+    assert guarded.latches()[-1] == Latch()
+
+
+def test_a_latch_from_before_the_restart_holds_until_the_reset():
+    guarded = Guarded(latch=Latch(tripped=True, channels=("de.peak",)))
+    assert not guarded.protection.reset(Reset("anna", "at once")).ok  # nothing has been judged yet
+    guarded.run(2)
+    assert guarded.protection.protecting
+    assert not guarded.energised
+    assert guarded.protection.state().tripped
+    assert guarded.relay.edges == []
+    assert guarded.protection.reset(Reset("anna", "seen")).ok
+    assert guarded.energised
+
+
+def test_after_a_restart_reset_is_refused_while_the_machine_shakes_as_before():
+    guarded = Guarded(latch=Latch(tripped=True), peak_mps2=Limit(danger=120.0, delay_s=60.0), **NO_RMS)
+    guarded.run(2, VIOLENT)
+    assert not guarded.protection.reset(Reset("anna", "hope")).ok
+    assert not guarded.energised
+
+
+def test_a_planned_stop_drops_the_relay_and_nothing_closes_it_again():
+    guarded = Guarded()
+    guarded.run(1)
+    guarded.protection.stop()
+    assert not guarded.energised
+    guarded.run(2)
+    assert not guarded.energised
+    assert guarded.latches() == []
+
+
+# Temperature
+
+
+def test_temperature_alerts_and_trips_after_its_delay():
+    guarded = Guarded()
+    guarded.run(2, degc=40.0)
+    guarded.run(3, degc=85.0)
+    assert guarded.protection.state().level is Level.ALERT
+    assert guarded.energised
+    guarded.run(2, degc=99.0)
+    assert guarded.energised
+    guarded.run(1, degc=99.0)
+    assert not guarded.energised
+    assert guarded.events("trip.fired")[0].channel == "bearing.temperature"
+
+
+@pytest.mark.parametrize(("degc_per_min", "level"), [(4, 0), (7, 1), (15, 2)])
+def test_temperature_slope(degc_per_min, level):
+    guarded = Guarded(temperature_degc=Limit())
+    for second in range(120):
+        guarded.run(1, degc=20 + second / 60 * degc_per_min)
+    assert guarded.protection.state().level == level
+    assert guarded.energised is (level < 2)
+
+
+@pytest.mark.parametrize("degc", [math.nan, 400.0, -80.0, math.inf])
+def test_a_temperature_out_of_range_is_not_ok_on_both_channels(degc):
+    guarded = Guarded()
+    guarded.run(70, degc=40.0)
+    assert guarded.channel("bearing.slope").value is not None
+    guarded.run(3, degc=degc)
+    for name in ("bearing.temperature", "bearing.slope"):
+        assert not guarded.channel(name).ok
+        assert guarded.channel(name).value is None
+    assert guarded.protection.state().temperatures[0].degc is None
+    assert guarded.protection.state().temperatures[0].validity is Validity.RANGE
+    assert guarded.protection.state().level is Level.ALERT
+    guarded.run(3, degc=41.0)
+    assert guarded.protection.state().level is Level.NORMAL
+
+
+# A sensor that is lost
+
+
+@pytest.mark.parametrize(("policy", "level"), [("alert", 1), ("danger", 2), ("ignore", 0)])
+def test_a_lost_sensor_counts_as_the_policy_says(policy, level):
+    guarded = Guarded(not_ok=policy, not_ok_delay_s=0.0)
+    guarded.run(2)
+    guarded.protection.fault("de", "no answer", time.perf_counter_ns())
+    state = guarded.protection.state()
+    assert state.level == level
+    assert guarded.energised is (level < 2)
+    assert not guarded.channel("de.peak").ok
+    if level:
+        assert "NOT OK, no answer" in guarded.events("alarm.raised", "trip.fired")[0].message
+
+
+def test_a_lost_thermometer_shows_no_temperature():
+    guarded = Guarded()
+    guarded.run(2, degc=40.0)
+    guarded.protection.fault("bearing", "no answer", time.perf_counter_ns())
+    shown = guarded.protection.state().temperatures[0]
+    assert (shown.degc, shown.validity) == (None, Validity.LOST)
+
+
+def test_silence_is_noticed_and_tells_since_when():
+    guarded = Guarded(not_ok_delay_s=0.0)
+    guarded.run(2)
+    heard = guarded.protection._heard_s
+    heard["de"] -= 2.0
+    guarded.protection.watch()
+    assert guarded.channel("de.peak").reason == "no data for 2 s"
+    assert guarded.channel("bearing.temperature").ok
+    assert guarded.protection.state().level is Level.ALERT
+    guarded.run(0.1)
+    assert guarded.protection.state().level is Level.NORMAL
+
+
+def test_a_danger_stays_a_danger_when_the_sensor_is_shaken_off():
+    guarded = Guarded(not_ok="ignore")
+    guarded.run(1)
+    guarded.run(0.4, VIOLENT)
+    for _ in range(20):
+        guarded.protection.fault("de", "no answer", time.perf_counter_ns())
+    assert not guarded.energised
+    assert not guarded.protection.reset(Reset("anna", "hope")).ok
+
+
+def stands_on_its_side(guarded, peak_mps2):
+    return wave(peak_mps2, seed=guarded.blocks, gravity_axis=0)
+
+
+def test_limits_trip_with_the_sensor_fallen():
+    guarded = Guarded(not_ok="ignore")
+    guarded.run(8)
+    for _ in range(60):
+        guarded.block(stands_on_its_side(guarded, QUIET))
+    assert guarded.channel("de.peak").reason == "gravity"
+    assert guarded.energised
+    for _ in range(5):
+        guarded.block(stands_on_its_side(guarded, VIOLENT))
+    assert not guarded.energised
+
+
+def test_limits_trip_on_a_clipped_wave():
+    guarded = Guarded(not_ok="ignore")
+    guarded.run(1)
+    guarded.run(0.5, 5000.0)
+    assert guarded.channel("de.peak").reason == "clip"
+    assert not guarded.energised
+
+
+def test_a_stuck_sensor_trips_nothing_whatever_it_shows():
+    guarded = Guarded(not_ok="ignore", peak_mps2=Limit(alert=80.0, danger=120.0, delay_s=2.0), **NO_RMS)
+    guarded.run(2)
+    for k in range(60):
+        counts = wave(VIOLENT, seed=k)
+        counts[:, 0] = 77  # one axis hangs: the converter is not to be believed on the others either
+        guarded.block(counts)
+    assert guarded.channel("de.peak").reason == "stuck"
+    assert guarded.energised
+
+
+def test_a_gap_alone_alerts_only_after_its_delay():
+    guarded = Guarded()
+    guarded.run(1)
+    block = guarded.block(wave(QUIET), lost=50)
+    assert block.validity is Validity.GAP
+    assert guarded.protection.state().level is Level.NORMAL
+    for _ in range(15):
+        guarded.block(wave(QUIET), lost=50)
+    assert guarded.protection.state().level is Level.ALERT
+
+
+def test_an_empty_drain_is_nothing():
+    guarded = Guarded()
+    assert guarded.protection.block("de", Samples(wave(0)[:0], BEGIN_NS), 0) is None
+    assert guarded.protection.state().clocks[0].blocks == 0
+
+
+def test_a_restarted_sensor_is_measured_anew():
+    guarded = Guarded()
+    guarded.run(3)
+    assert guarded.protection.state().clocks[0].blocks == 30
+    guarded.protection.restarted("de")
+    assert guarded.protection.state().clocks[0].blocks == 0
+    assert [event.kind for event in guarded.events("sensor.restarted")] == [EventKind.HEALTH]
+
+
+# The model
+
+
+def test_a_score_alone_can_only_alert_by_default():
+    guarded = Guarded(score_ratio=Limit(alert=1.0, delay_s=1.0))
+    guarded.run(1)
+    for _ in range(5):
+        guarded.score(1000.0)
+        guarded.run(1)
+    assert guarded.protection.state().level is Level.ALERT
+    assert guarded.energised
+
+
+def test_a_score_may_trip_where_the_configuration_says_so():
+    guarded = Guarded(score_ratio=Limit(alert=1.0, danger=3.0, delay_s=1.0))
+    guarded.run(1)
+    assert not guarded.energised  # it has not been judged yet
+    for _ in range(3):
+        guarded.score(0.5)
+        guarded.run(1)
+    assert guarded.energised
+    for _ in range(3):
+        guarded.score(4.0)
+        guarded.run(1)
+    assert not guarded.energised
+
+
+@pytest.mark.parametrize(
+    ("ratio", "how", "ok", "reason"),
+    [
+        (0.5, {}, True, ""),
+        (None, {"quality": Quality.LEARNING}, True, "learning, 100%"),
+        (0.5, {"state": MachineState.OFF}, True, "machine off"),
+        (0.5, {"state": MachineState.TRANSIENT}, True, "machine transient"),
+        (0.5, {"quality": Quality.NOT_OK}, False, "window not usable"),
+        (None, {}, False, "window not usable"),
+        (math.nan, {}, False, "not a number"),
+    ],
+)
+def test_what_a_score_means_for_its_channel(ratio, how, ok, reason):
+    guarded = Guarded()
+    guarded.run(1)
+    guarded.score(ratio, **how)
+    channel = guarded.channel("de.score")
+    assert (channel.ok, channel.reason) == (ok, reason)
+    assert channel.value == (0.5 if ok and not reason else None)
+
+
+@pytest.mark.parametrize("policy", ["alert", "danger"])
+def test_a_silent_model_alerts_and_never_trips_and_shows_nothing_old(policy):
+    guarded = Guarded(not_ok=policy, not_ok_delay_s=0.0)
+    guarded.run(1)
+    guarded.score(0.5)
+    assert guarded.protection.state().machine is MachineState.RUNNING
+    guarded.protection._score_heard_s["de"] -= 11.0
+    guarded.protection.watch()
+    state = guarded.protection.state()
+    assert state.level is Level.ALERT
+    assert guarded.energised
+    assert state.scores == ()
+    assert state.machine is MachineState.UNKNOWN
+    guarded.run(1, VIOLENT)
+    assert not guarded.energised  # the limits need no model
+
+
+def test_a_model_that_comes_back_to_a_stopped_machine_ends_the_alert_of_its_silence():
+    guarded = Guarded(not_ok_delay_s=0.0)
+    guarded.run(1)
+    guarded.protection._score_heard_s["de"] -= 11.0
+    guarded.protection.watch()
+    assert guarded.protection.state().level is Level.ALERT
+    guarded.score(0.5, state=MachineState.OFF)
+    assert guarded.protection.state().level is Level.NORMAL
+
+
+def test_a_new_model_is_told_once_and_not_again_after_a_silence():
+    guarded = Guarded()
+    guarded.run(1)
+    for model in ("m1", "m1", "m2"):
+        guarded.score(0.5, model=model)
+    guarded.protection._score_heard_s["de"] -= 11.0
+    guarded.protection.watch()
+    guarded.score(0.5, model="m2")
+    assert [event.message for event in guarded.events("model.changed")] == [
+        "machine: de: model m1 in force",
+        "machine: de: model m2 in force",
+    ]
+
+
+def test_a_score_of_an_unknown_sensor_is_left_alone():
+    guarded = Guarded()
+    guarded.run(1)
+    stranger = Score("nde", 0, guarded.t_ns, Quality.OK, MachineState.RUNNING, 9.0, 1.0)
+    guarded.protection.score(stranger, time.perf_counter_ns())
+    assert guarded.protection.state().scores == ()
+
+
+def test_the_trip_carries_what_the_model_says_of_this_moment_even_in_a_recordings_own_time():
+    guarded = Guarded()
+    guarded.t_ns = 0
+    guarded.run(1)
+    guarded.score(2.0)
+    guarded.run(1, VIOLENT)
+    assert guarded.events("trip.fired")[0].model == "m1"
+    assert guarded.protection.state().at_mono_ns == pytest.approx(2.0e9, abs=2e7)
+    late = Guarded()
+    late.run(1)
+    late.score(2.0)
+    late.run(10)
+    late.run(1, VIOLENT)
+    assert late.events("trip.fired")[0].model == ""
+
+
+# What listeners see
+
+
+def test_the_state_carries_clock_latency_and_every_channel():
+    guarded = Guarded()
+    guarded.run(3)
+    guarded.block(wave(QUIET), lost=5)
+    guarded.score(0.5)
+    state = guarded.protection.state()
+    assert [channel.channel for channel in state.channels] == [
+        "de.peak",
+        "de.rms",
+        "de.score",
+        "bearing.temperature",
+        "bearing.slope",
+    ]
+    clock = state.clocks[0]
+    assert clock.sensor == "de"
+    assert clock.rate_hz == pytest.approx(1000, rel=1e-6)
+    assert abs(clock.ppm) < 1
+    assert clock.jitter_ms < 0.01
+    assert clock.lost == 5
+    assert 0 < state.latency_us[0] <= state.latency_us[1] <= state.latency_us[2]
+    assert state.score_latency_us[2] > 0
+    assert state.trip_latency_us is None
+    assert guarded.channel("de.peak").value == pytest.approx(QUIET, abs=0.2)
+
+
+def test_a_change_grows_the_version_and_quiet_does_not():
+    guarded = Guarded()
+    guarded.run(1)
+    before = guarded.protection.version
+    guarded.run(1)
+    assert guarded.protection.version == before
+    guarded.run(1, LOUD)
+    assert guarded.protection.version > before
+
+
+def test_the_block_is_what_the_sensor_gave_with_its_time():
+    guarded = Guarded()
+    guarded.run(3)
+    counts = wave(QUIET, seed=5)
+    block = guarded.block(counts)
+    assert (block.sensor, block.seq, block.axes, block.scale_mps2) == ("de", 30, 3, SCALE_MPS2)
+    assert block.counts == counts.astype("<i2").tobytes()
+    assert block.t1_mono_ns == pytest.approx(guarded.t_ns, abs=1000)
+    assert block.validity is Validity.OK

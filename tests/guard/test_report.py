@@ -1,0 +1,94 @@
+"""Events in words that a technician understands."""
+
+import pytest
+
+from appliance.clock import WallClock
+from appliance.guard.alarm import Transition
+from appliance.guard.report import Reporter
+from appliance.records import (
+    ChannelState,
+    Contribution,
+    EventKind,
+    Level,
+    MachineState,
+    Quality,
+    Score,
+)
+
+N, A, D = Level.NORMAL, Level.ALERT, Level.DANGER
+
+
+def change(was, level, *, channel="de.peak", unit="m/s2", value=130.0, ok=True, reason=""):
+    state = ChannelState(channel, level, ok, value, unit, 80.0, 120.0, 5, reason=reason)
+    return Transition(was, state, 5)
+
+
+@pytest.fixture
+def report():
+    return Reporter("pump-7", WallClock(live=False))
+
+
+@pytest.mark.parametrize(
+    ("was", "level", "value", "type_", "severity", "limit", "words"),
+    [
+        (N, A, 90.0, "alarm.raised", "alarm", 80.0, "pump-7: Alert on de.peak: 90 over 80 m/s²"),
+        (N, D, 130.0, "alarm.raised", "critical", 120.0, "pump-7: Danger on de.peak: 130 over 120 m/s²"),
+        (A, D, 130.0, "alarm.raised", "critical", 120.0, "pump-7: Danger on de.peak: 130 over 120 m/s²"),
+        (D, A, 90.0, "alarm.cleared", "alarm", 120.0, "pump-7: Alert on de.peak: 90 under 120 m/s²"),
+        (A, N, 9.0, "alarm.cleared", "info", 80.0, "pump-7: back to normal on de.peak: 9 under 80 m/s²"),
+    ],
+)
+def test_a_change_of_level(report, was, level, value, type_, severity, limit, words):
+    event = report.transition(change(was, level, value=value))
+    assert (event.kind, event.type, event.severity) == (EventKind.ALARM, type_, severity)
+    assert (event.value, event.limit, event.unit, event.channel) == (value, limit, "m/s2", "de.peak")
+    assert event.message == words
+    assert bool(event.evidence) is (level > was)
+
+
+def test_a_relay_that_opened_makes_it_a_trip(report):
+    event = report.transition(change(N, D), action="relay_opened", latency_us=250.0)
+    assert (event.kind, event.type, event.action, event.latency_ms) == (
+        EventKind.TRIP,
+        "trip.fired",
+        "relay_opened",
+        0.25,
+    )
+    assert event.message.endswith("; relay dropped")
+    assert event.at_mono_ns == 5
+    assert event.time_quality in ("ntp", "est")
+
+
+def test_not_ok_says_why_and_shows_no_figure(report):
+    event = report.transition(change(N, A, value=None, ok=False, reason="no data for 4 s"))
+    assert event.message == "pump-7: Alert on de.peak: NOT OK, no data for 4 s"
+    assert event.value is None
+
+
+def scored(words="axis y, 2.1-2.8 kHz envelope, 6.3× its normal"):
+    top = (Contribution("y.env2", words, 0.4, 6.3),)
+    return Score("de", 0, 1, Quality.OK, MachineState.RUNNING, 3.0, 1.0, "m1", top)
+
+
+def test_the_score_channel_tells_what_stands_out(report):
+    raised = change(N, A, channel="de.score", unit="x threshold", value=3.0)
+    event = report.transition(raised, score=scored())
+    assert "(axis y, 2.1-2.8 kHz envelope, 6.3× its normal)" in event.message
+    assert event.model == "m1"
+    assert event.top == scored().top
+    other = report.transition(change(N, A, value=90.0), score=scored())
+    assert "envelope" not in other.message  # a limit was exceeded whatever the model thinks
+    assert other.top == scored().top
+
+
+def test_a_message_is_short_enough_for_a_display(report):
+    long = report.transition(change(N, A, ok=False, reason="x" * 500))
+    assert len(long.message) == 240
+    assert len(report.note(EventKind.AUDIT, "boot", "y" * 500, 1).message) == 240
+
+
+def test_a_note_is_information_and_health_a_warning_unless_said_otherwise(report):
+    assert report.note(EventKind.AUDIT, "boot", "started", 1).severity == "info"
+    assert report.note(EventKind.HEALTH, "sensor.restarted", "de", 1).severity == "warning"
+    assert report.note(EventKind.HEALTH, "relay.fault", "de", 1, severity="critical").severity == "critical"
+    assert report.note(EventKind.AUDIT, "boot", "started", 7).message == "pump-7: started"
