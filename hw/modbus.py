@@ -106,7 +106,10 @@ class Modbus:
         return tuple(int.from_bytes(data[at : at + 2], "big") for at in range(1, 1 + 2 * count, 2))
 
     def write(self, slave: int, register: int, value: int) -> None:
-        """Write one holding register; the slave must repeat the request. Raises PortError."""
+        """Write one holding register; the slave must repeat the request. Raises PortError.
+
+        Behind an adapter that echoes, `echo` must be set: the echo looks like the slave's answer.
+        """
         payload = register.to_bytes(2, "big") + value.to_bytes(2, "big")
         data = self._ask(slave, WRITE_ONE, payload, 8)
         if data != payload:
