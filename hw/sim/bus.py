@@ -54,13 +54,15 @@ class _Transfer:
 
     def __init__(self, carry: Callable[[int], bytes], read_bytes: int) -> None:
         self._carry = carry
-        self._prepared = read_bytes
+        self._read: U8 = np.zeros(read_bytes, np.uint8)
 
     def run(self, read_bytes: int | None = None) -> U8:
-        count = self._prepared if read_bytes is None else read_bytes
-        if not min(1, self._prepared) <= count <= self._prepared:
-            raise ValueError(f"{count} bytes: expected 1 to {self._prepared}, as prepared; prepare more")
-        return np.frombuffer(self._carry(count), np.uint8)
+        prepared = len(self._read)
+        count = prepared if read_bytes is None else read_bytes
+        if not min(1, prepared) <= count <= prepared:
+            raise ValueError(f"{count} bytes: expected 1 to {prepared}, as prepared; prepare more")
+        self._read[:count] = np.frombuffer(self._carry(count), np.uint8)
+        return self._read[:count]
 
 
 class _Script:
