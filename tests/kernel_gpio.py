@@ -56,3 +56,11 @@ def wire() -> Wire:
     offset = next(_offsets)
     assert offset < LINES, "more lines asked for than the simulated chip has; raise LINES"
     return Wire(label(), path, offset, folder / f"sim_gpio{offset}")
+
+
+def guard_config(wire: Wire, folder: Path) -> str:
+    """A guard on the simulated machine with its relay on this line."""
+    return (
+        f'state_dir = "{folder}/state"\nrun_dir = "{folder}/run"\n'
+        f'[relay]\ndriver = "gpio"\nchip = "{wire.chip}"\nline = {wire.offset}\n'
+    )
