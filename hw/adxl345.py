@@ -50,7 +50,7 @@ class Adxl345(Accelerometer):
     """hw.ports.Vibration on an ADXL345."""
 
     def __init__(self, access: Access, clock: Clock, rate_hz: float = 800.0, block_s: float = 0.1) -> None:
-        """rate_hz: 100 to 3200 in steps of two;"""
+        """rate_hz: 100 to 3200, doubling. On I2C 800 at most by the datasheet, 1600 at one's own risk."""
         if rate_hz not in RATE_CODES:
             raise ValueError(f"ADXL345 at {rate_hz} Hz: expected one of {sorted(RATE_CODES)}; choose one")
         figures = Figures(rate_hz, LSB_G, FULL_SCALE, NOISE_G_RTHZ, rate_hz / 2.0, DEPTH, SERVICE)

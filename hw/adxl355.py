@@ -61,7 +61,7 @@ class Adxl355(Accelerometer):
         range_g: int = 8,
         block_s: float = 0.1,
     ) -> None:
-        """rate_hz: 125 to 4000 in steps of two;"""
+        """rate_hz: 125 to 4000, doubling; bandwidth is a quarter of it."""
         if rate_hz not in RATE_CODES or range_g not in RANGES:
             raise ValueError(
                 f"ADXL355 at {rate_hz} Hz, {range_g} g: expected {sorted(RATE_CODES)} Hz and "

@@ -24,7 +24,7 @@ class Iis3dwb(TaggedFifo):
     """hw.ports.Vibration on an IIS3DWB. full scale 2, 4, 8 or 16 g."""
 
     def __init__(self, access: Access, clock: Clock, range_g: int = 16, block_s: float = 0.1) -> None:
-        """access: SPI."""
+        """access: SPI; the chip has no I2C."""
         if range_g not in RANGES:
             raise ValueError(f"IIS3DWB at {range_g} g: expected one of {sorted(RANGES)} g; choose one")
         code, lsb_g = RANGES[range_g]

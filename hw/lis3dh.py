@@ -53,7 +53,7 @@ class Lis3dh(Accelerometer):
         range_g: int = 16,
         block_s: float = 0.1,
     ) -> None:
-        """rate_hz: 100, 200, 400 or 1344;"""
+        """rate_hz: 100, 200, 400 or 1344; bandwidth is a ninth of it."""
         if rate_hz not in RATE_CODES or range_g not in RANGES:
             raise ValueError(
                 f"LIS3DH at {rate_hz} Hz, {range_g} g: expected {sorted(RATE_CODES)} Hz and "

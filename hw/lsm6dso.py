@@ -1,6 +1,6 @@
 """ST LSM6DSO, LSM6DSOX, ISM330DHCX: accelerometers with a tagged FIFO of 512 words, over I2C or SPI.
 
-Registers and codes: ST's own C driver (lsm6dso_reg.h, BSD licence) and datasheet DS12140; sensitivity from
+Registers and codes: ST's own C driver (lsm6dso_reg.h, BSD licence), datasheet DS12140 6.5.7; sensitivity from
 its table 2 "Mechanical characteristics", noise densities likewise [K: not re-read on the page]. The gyroscope
 stays off. At 3332 Hz the FIFO takes 52 % of a 400 kHz bus and holds 154 ms.
 """
@@ -25,7 +25,7 @@ SERVICE = 64
 WORD = 7
 ODR_CODES = {833.0: 0x7, 1666.0: 0x8, 3332.0: 0x9, 6664.0: 0xA}
 RANGES = {2: (0x0, 61e-6, 70e-6), 4: (0x2, 122e-6, 75e-6), 8: (0x3, 244e-6, 80e-6), 16: (0x1, 488e-6, 110e-6)}
-"""g: code, g a count, noise density g/√Hz [K]."""
+"""g: code, g a count, noise density g/√Hz."""
 CONTINUOUS = 0x06
 BDU_IF_INC = 0x44
 SW_RESET = 0x01

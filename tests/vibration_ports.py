@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.config import Trouble
 from hw.accelerometer import Accelerometer
 from hw.adxl345 import Adxl345
 from hw.adxl355 import Adxl355
@@ -31,6 +30,16 @@ from hw.sim.machine_time import MachineTime
 
 PPM = 30_000.0
 SEED = 3
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a simulated accelerometer without registers can have."""
+
+    kind: str
+    start_s: float
+    end_s: float
+    amount: float = 0.0
 
 
 class Machine(rotor.Machine):

@@ -12,7 +12,7 @@ import numpy as np
 
 from hw.bus import U8, BusError
 from hw.sim.machine_time import MachineTime
-from hw.sim.trouble import active
+from hw.sim.trouble import Trouble, active
 
 KINDS = ("nack", "stuck_sda", "slow", "corrupt", "swapped", "brownout")
 PATIENCE_S = 0.1
@@ -65,13 +65,33 @@ class _Transfer:
         return self._read[:count]
 
 
+class _Wire:
+    """The time that transfers take. Real sleeps are long and late, so small ones are owed, and set off."""
+
+    SMALLEST_S = 5e-4
+
+    def __init__(self, clock: MachineTime) -> None:
+        self._clock = clock
+        self._owed_s = 0.0
+
+    def busy(self, seconds: float) -> None:
+        if not self._clock.real:
+            self._clock.sleep(seconds)
+            return
+        self._owed_s += seconds
+        if self._owed_s >= self.SMALLEST_S:
+            before_s = self._clock.t_s
+            self._clock.sleep(self._owed_s)
+            self._owed_s -= min(self._clock.t_s - before_s, self._owed_s + self.SMALLEST_S)
+
+
 class _Script:
     """The faults of one bus and what they have done so far."""
 
-    def __init__(self, faults: Sequence[BusFault], seed: int) -> None:
+    def __init__(self, faults: Sequence[Trouble], seed: int) -> None:
         self._faults = tuple(faults)
         self._rng = np.random.default_rng(seed)
-        self._browned: set[BusFault] = set()
+        self._browned: set[int] = set()
         self._stuck = False
 
     def active(self, kind: str, t_s: float) -> bool:
@@ -90,9 +110,9 @@ class _Script:
 
     def starve(self, chip: Chip, t_s: float) -> None:
         """Power-cycle it, once for each brown-out that has begun."""
-        for fault in self._faults:
-            if fault.kind == "brownout" and fault.start_s <= t_s and fault not in self._browned:
-                self._browned.add(fault)
+        for number, fault in enumerate(self._faults):
+            if fault.kind == "brownout" and fault.start_s <= t_s and number not in self._browned:
+                self._browned.add(number)
                 chip.power_cycle(t_s)
 
     def garble(self, data: bytes, t_s: float) -> bytes:
@@ -111,7 +131,7 @@ class SimI2c:
         self,
         clock: MachineTime,
         chips: Mapping[int, Chip],
-        faults: Sequence[BusFault] = (),
+        faults: Sequence[Trouble] = (),
         speed_hz: float = 400_000.0,
         seed: int = 1,
     ) -> None:
@@ -120,11 +140,12 @@ class SimI2c:
         Args:
             clock: the time it lives in; transfers take theirs.
             chips: by 7-bit address.
-            faults: by machine time.
+            faults: BusFault or its like, by machine time.
             speed_hz: of SCL.
             seed: of corrupted bytes.
         """
         self._clock = clock
+        self._wire = _Wire(clock)
         self._chips = dict(chips)
         self._script = _Script(faults, seed)
         self._speed_hz = speed_hz
@@ -145,7 +166,7 @@ class SimI2c:
     def _carry(self, address: int, write: bytes, count: int) -> bytes:
         with self._lock:
             clocks = 9 * (len(write) + bool(write) + bool(count)) + 3
-            self._clock.sleep(clocks / self._speed_hz + self._script.delay_s(self._clock.t_s))
+            self._wire.busy(clocks / self._speed_hz + self._script.delay_s(self._clock.t_s))
             t_s = self._clock.t_s
             if self._script.stuck(t_s):
                 self._fail(address, "bus timed out, expected SDA to be free; a chip holds it low")
@@ -156,7 +177,7 @@ class SimI2c:
             chip = self._chips[address]
             self._script.starve(chip, t_s)
             data = chip.transfer(write, count, t_s)
-            self._clock.sleep(9 * count / self._speed_hz)  # what is measured meanwhile finds room in a FIFO
+            self._wire.busy(9 * count / self._speed_hz)  # what is measured meanwhile finds room in a FIFO
             return self._script.garble(data, t_s)
 
     def _fail(self, address: int, words: str) -> None:
@@ -172,13 +193,14 @@ class SimSpi:
         self,
         clock: MachineTime,
         chip: Chip,
-        faults: Sequence[BusFault] = (),
+        faults: Sequence[Trouble] = (),
         speed_hz: float = 5_000_000.0,
         seed: int = 1,
         register_bits: int = 0x7F,
     ) -> None:
         """As SimI2c; register_bits: of the first byte, what is the register; bit 7 says "read"."""
         self._clock = clock
+        self._wire = _Wire(clock)
         self._chip = chip
         self._script = _Script(faults, seed)
         self._speed_hz = speed_hz
@@ -192,7 +214,7 @@ class SimSpi:
         """Nothing to let go."""
 
     def _carry(self, write: bytes, count: int) -> bytes:
-        self._clock.sleep(8 * len(write) / self._speed_hz + self._script.delay_s(self._clock.t_s))
+        self._wire.busy(8 * len(write) / self._speed_hz + self._script.delay_s(self._clock.t_s))
         t_s = self._clock.t_s
         if self._script.active("nack", t_s):
             return b"\xff" * count
@@ -203,5 +225,5 @@ class SimSpi:
         self._script.starve(self._chip, t_s)
         words = bytes([write[0] & self._register_bits]) + write[1:]
         data = self._chip.transfer(words, count, t_s)
-        self._clock.sleep(8 * count / self._speed_hz)
+        self._wire.busy(8 * count / self._speed_hz)
         return self._script.garble(data, t_s)

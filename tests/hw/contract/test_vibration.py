@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vibration_ports import CHIPS, PORTS, Mounted
+from vibration_ports import CHIPS, PORTS, Mounted, Trouble
 
-from appliance.config import Trouble
 from appliance.guard.sampleclock import SampleClock
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Samples, Vibration
 from hw.recording import Gap
