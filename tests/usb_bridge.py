@@ -4,6 +4,7 @@ Source: MCP2221A datasheet DS20005565B, section 3 (HID commands); Linux drivers/
 """
 
 import os
+import secrets
 import struct
 import threading
 import time
@@ -32,31 +33,30 @@ class UsbI2cBridge:
         self._answer = b""
         self._nacked = False
         self.carried = 0
-        before = adapters()
+        serial = secrets.token_hex(8)
         self._fd = os.open("/dev/uhid", os.O_RDWR)
-        names = struct.pack("128s64s64s", b"MCP2221 USB-I2C/UART Combo", b"bench", b"")
+        names = struct.pack("128s64s64s", b"MCP2221 USB-I2C/UART Combo", b"bench", serial.encode())
         about = struct.pack("<HHIIII", len(REPORT), 3, 0x04D8, 0x00DD, 0x0111, 0)
         os.write(self._fd, struct.pack("<I", CREATE2) + names + about + REPORT.ljust(4096, b"\0"))
         threading.Thread(target=self._serve, daemon=True).start()
-        self.path = self._appeared(before)
+        self.path = self._appeared(serial)
 
     @staticmethod
-    def _appeared(before: set[Path]) -> Path:
+    def _appeared(serial: str) -> Path:
         end_s = time.monotonic() + 5.0
-        while not (new := adapters() - before):
-            assert time.monotonic() < end_s, "the kernel made no I2C adapter of the bridge in 5 s"
+        while time.monotonic() < end_s:
+            for about in Path("/sys/bus/hid/devices").glob("*/uevent"):
+                if f"HID_UNIQ={serial}" in about.read_text():
+                    for adapter in about.parent.glob("i2c-*"):
+                        return Path("/dev") / adapter.name
             time.sleep(0.02)
-        return new.pop()
+        raise AssertionError("the kernel made no I2C adapter of the bridge in 5 s")
 
     def unplug(self) -> None:
         """Gone at once; the kernel forgets the adapter only when nobody holds its /dev/i2c-N open."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             threading.Thread(target=self._destroy, args=(fd,), daemon=True).start()
-            end_s = time.monotonic() + 5.0
-            while self.path.exists():
-                assert time.monotonic() < end_s, "the kernel kept the adapter of an unplugged bridge for 5 s"
-                time.sleep(0.01)
 
     def _destroy(self, fd: int) -> None:
         os.write(fd, struct.pack("<I", DESTROY))
@@ -121,7 +121,3 @@ class UsbI2cBridge:
             return b""
         self.carried += 1
         return chip.transfer(bytes(write), count, time.monotonic() - self._begun_s)
-
-
-def adapters() -> set[Path]:
-    return set(Path("/dev").glob("i2c-*"))

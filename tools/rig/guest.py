@@ -43,7 +43,7 @@ def furnish(shared: str) -> None:
     mount("tmpfs", "/run")
     mount("hostfs", "/run/rig", shared)
     Path("/run/tmp").mkdir()
-    os.environ["TMPDIR"] = "/run/tmp"
+    os.environ["TMPDIR"] = os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = "/run/tmp"
 
 
 def sow(seed: bytes) -> None:
