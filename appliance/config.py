@@ -5,17 +5,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-Token = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$",
-        description="a to z, 0 to 9 and '-', 1 to 32 characters",
-    ),
-]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
+from appliance.sensors import (
+    NotNegative,
+    Positive,
+    SimTemperature,
+    SimVibration,
+    TemperatureSensor,
+    Token,
+    VibrationSensor,
+    Whole,
+)
+
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
-Whole = Annotated[int, Meta(ge=0)]
 NotOkPolicy = Literal["alert", "danger", "ignore"]
 
 
@@ -66,19 +67,6 @@ class Duty(Struct, forbid_unknown_fields=True, frozen=True):
     """Share of nameplate load."""
 
 
-class Trouble(Struct, forbid_unknown_fields=True, frozen=True):
-    """A simulated sensor trouble between start_s and end_s."""
-
-    kind: Literal["dropout", "stuck", "clip", "fallen", "clock_drift", "lost"]
-    """What happens to the sensor."""
-    start_s: NotNegative = 0.0
-    """Machine time of its begin, s."""
-    end_s: Positive = 1e9
-    """Machine time of its end, s."""
-    amount: float = 0.0
-    """Clock drift, ppm; the other kinds do not use it."""
-
-
 class Simulation(Struct, forbid_unknown_fields=True, frozen=True):
     """The simulated rotating machine that every `sim` sensor of this file is bolted to."""
 
@@ -94,61 +82,6 @@ class Simulation(Struct, forbid_unknown_fields=True, frozen=True):
     """Faults that grow while the machine runs."""
     duty: tuple[Duty, ...] = ()
     """Starts, stops, speed and load; without a step it runs at nameplate speed."""
-
-
-class SimVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
-    """An accelerometer on the simulated machine."""
-
-    name: Token
-    """The sensor's name in channels and topics; unique in the file."""
-    rate_hz: Annotated[float, Meta(ge=50, le=100_000)] = 6400.0
-    """Nominal samples per second."""
-    axes: Annotated[int, Meta(ge=1, le=3)] = 3
-    """Axes measured; the last one carries gravity."""
-    block_s: Annotated[float, Meta(ge=0.005, le=1.0)] = 0.1
-    """Seconds of samples in one block; a limit acts once a block."""
-    range_g: Positive = 16.0
-    """Full scale, ± g."""
-    clock_ppm: float = 0.0
-    """How wrong the sensor's own clock is, ppm."""
-    troubles: tuple[Trouble, ...] = ()
-    """Sensor troubles to play."""
-
-
-class RecordedVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="recording"):
-    """A recording played as if it were a sensor: CSV, WAV or evidence .npz."""
-
-    name: Token
-    """The sensor's name in channels and topics; unique in the file."""
-    path: Path
-    """The recording; a relative path begins at this file's folder."""
-    rate_hz: Annotated[float, Meta(ge=50, le=200_000)] | None = None
-    """Samples per second, where the recording does not say."""
-    units: Literal["g", "m/s2"] = "g"
-    """Unit of the recording, where it does not say."""
-    axes: Annotated[int, Meta(ge=1, le=3)] | None = None
-    """Columns that are axes, where the recording does not say."""
-    block_s: Annotated[float, Meta(ge=0.005, le=1.0)] = 0.1
-    """Seconds of samples in one block; a limit acts once a block."""
-    speed: Annotated[float, Meta(ge=0)] = 1.0
-    """How many times faster than real time; 0 = as fast as it can."""
-
-
-VibrationSensor = SimVibration | RecordedVibration
-
-
-class SimTemperature(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
-    """A thermometer on the simulated machine."""
-
-    name: Token
-    """The sensor's name in channels and topics; unique in the file."""
-    period_s: Annotated[float, Meta(ge=0.1, le=600)] = 1.0
-    """Seconds between readings."""
-    troubles: tuple[Trouble, ...] = ()
-    """Sensor troubles to play (stuck, lost)."""
-
-
-TemperatureSensor = SimTemperature
 
 
 class Limit(Struct, forbid_unknown_fields=True, frozen=True):

@@ -183,6 +183,7 @@ class SimI2c:
     def _fail(self, address: int, words: str) -> None:
         if not self._clock.real:
             self._clock.sleep(PATIENCE_S)
+            self._clock.catch_up()
         raise BusError(f"simulated I2C, address {address:#04x}: {words}")
 
 

@@ -12,10 +12,10 @@ class MachineTime:
     machine's clock to catch up: a process that cannot keep up falls behind instead of losing samples.
     """
 
-    def __init__(self, clock: SimClock) -> None:
-        """Begin now."""
+    def __init__(self, clock: SimClock, *, follows: bool = False) -> None:
+        """Begin now. follows: time is the machine's own, slept or not: for parts that have no FIFO to lose."""
         self._clock = clock
-        self.real = clock.real
+        self.real = clock.real or follows
         self._t_s = clock.first_s()
 
     @property
@@ -23,14 +23,18 @@ class MachineTime:
         """Machine time, s."""
         return self._clock.now_s() if self.real else self._t_s
 
+    def catch_up(self) -> None:
+        """Go on to where the machine is by now: its time does not stand still while a caller rests."""
+        self._t_s = max(self._t_s, self._clock.now_s())
+
     def now_ns(self) -> int:
         """Machine time on the host's time line, ns."""
-        return self._clock.stamp_ns(self._t_s)
+        return self._clock.stamp_ns(self.t_s)
 
     def sleep(self, seconds: float) -> None:
         """Wait so long in machine time."""
         if self.real:
-            time.sleep(max(0.0, seconds))
+            time.sleep(max(0.0, seconds) / self._clock.speed)
             return
         self._t_s += max(0.0, seconds)
         while not self._clock.wait(self._t_s):
