@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.check import describe, load
-from appliance.config import Config, Limit, RecordedVibration, SimTemperature, SimVibration
+from appliance.config import Config, Limit
 from appliance.errors import EX_CONFIG, ConfigError
+from appliance.sensors import RecordedVibration, SimTemperature, SimVibration
 
 SENSOR = '[[vibration]]\ndriver = "sim"\nname = "de"\n'
 THERMOMETER = '[[temperature]]\ndriver = "sim"\nname = "t"\n'

@@ -13,7 +13,7 @@ class MachineTime:
     """
 
     def __init__(self, clock: SimClock, *, follows: bool = False) -> None:
-        """Begin now. follows: time is the machine's own, slept or not: for parts that have no FIFO to lose."""
+        """Begin now. follows: time is the machine's own, slept or not; for parts that have no FIFO."""
         self._clock = clock
         self.real = clock.real or follows
         self._t_s = clock.first_s()

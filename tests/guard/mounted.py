@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from appliance.clock import WallClock
-from appliance.config import Config, Limit, Limits, SimTemperature, SimVibration
+from appliance.config import Config, Limit, Limits
 from appliance.guard.latch import Latch
 from appliance.guard.protection import Protection
 from appliance.records import Event, MachineState, Quality, Score
+from appliance.sensors import SimTemperature, SimVibration
 from hw.ports import STANDARD_GRAVITY_MPS2, Reading, Samples
 from hw.sim.relay import SimRelay
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.config import Trouble
 from appliance.guard.sampleclock import SampleClock
+from appliance.sensors import Trouble
 from hw.digitizer import Digitizer
 from hw.frames import CLIP, OVERRUN, Frame, encode
 from hw.ports import PortError, Vibration

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Fault, Trouble
+from appliance.config import Fault
+from appliance.sensors import Trouble
 from hw.lm75 import Lm75
 from hw.mcp9808 import Mcp9808
 from hw.mlx90614 import Mlx90614

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from appliance.config import Trouble
+from appliance.sensors import Trouble
 from hw.ports import PortError, Temperature
 from hw.sim.clock import SimClock
 from hw.sim.rotor import Machine
