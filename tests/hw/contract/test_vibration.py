@@ -277,7 +277,7 @@ def test_a_bus_fault_is_named_and_ends(case, kind):
     said, first = run_until_well(mounted)
     if kind == "swapped":
         assert "0x42, expected" in said
-    assert mounted.clock.t_s >= FAULT_S[0] if kind == "brownout" else FAULT_S[1]
+    assert mounted.clock.t_s >= FAULT_S[0 if kind == "brownout" else 1]
     follower = Follower(mounted, 5.0)
     for drain in [first, *mounted.reads(5)]:
         assert drain.lost == 0
