@@ -137,6 +137,8 @@ class GpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driv
     """Line of the same chip that sees the relay's own contact; left out: the pin's own level is read."""
     read_back_active_low: bool = False
     """Whether the contact pulls its line low when the relay is energised."""
+    health: Whole | None = None
+    """Line of the same chip that carries a square wave while every vibration sensor's thread moves."""
     external_pull: PullWord = ""
     """Your word that a resistor outside holds the relay off on a line that the board pulls the other way."""
 
@@ -152,6 +154,8 @@ class RpiGpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="d
     """GPIO number of the pin that sees the relay's own contact; left out: the pin's own level is read."""
     read_back_active_low: bool = False
     """Whether the contact pulls its pin low when the relay is energised."""
+    health: Whole | None = None
+    """GPIO number of the pin that carries a square wave while every vibration sensor's thread moves."""
     external_pull: PullWord = ""
     """Your word that a resistor outside holds the relay off on a pin that the board pulls the other way."""
 

@@ -58,9 +58,10 @@ def wire() -> Wire:
     return Wire(label(), path, offset, folder / f"sim_gpio{offset}")
 
 
-def guard_config(wire: Wire, folder: Path) -> str:
-    """A guard on the simulated machine with its relay on this line."""
+def guard_config(wire: Wire, folder: Path, health: Wire | None = None) -> str:
+    """A guard on the simulated machine with its relay, and a health toggle, on these lines."""
     return (
         f'state_dir = "{folder}/state"\nrun_dir = "{folder}/run"\n'
         f'[relay]\ndriver = "gpio"\nchip = "{wire.chip}"\nline = {wire.offset}\n'
+        + (f"health = {health.offset}\n" if health else "")
     )

@@ -3,7 +3,7 @@
 import os
 
 from appliance.config import Config
-from appliance.guard.output import open_relay
+from appliance.guard.output import open_health, open_relay
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.sensors import RecordedVibration
 
@@ -22,6 +22,7 @@ class Devices:
         self.vibration = {spec.name: open_vibration(spec, world) for spec in config.vibration}
         self.temperature = {spec.name: open_temperature(spec, world) for spec in config.temperature}
         self.relay = open_relay(config.relay)
+        self.health = open_health(config.relay)
         self.live = config.simulation.speed == 1.0 and all(
             spec.speed == 1.0 for spec in config.vibration if isinstance(spec, RecordedVibration)
         )

@@ -34,6 +34,20 @@ def open_relay(spec: AnyRelay, model: Path = board.MODEL) -> Relay:
         raise ApplianceError(f"relay: {fault}") from fault
 
 
+def open_health(spec: AnyRelay) -> Relay | None:
+    """The line of the health toggle, low; None where none is configured. Raises ApplianceError."""
+    if isinstance(spec, SimRelay) or spec.health is None:
+        return None
+    try:
+        if isinstance(spec, GpioRelay):
+            return GpioOutput(Line(spec.chip, spec.health))
+        from hw.rpi_gpio import RpiOutput  # noqa: PLC0415 - the second backend, where it is named
+
+        return RpiOutput(spec.health)
+    except PortError as fault:
+        raise ApplianceError(f"relay.health: {fault}") from fault
+
+
 def _check_pin(spec: GpioRelay | RpiGpioRelay, model: Path) -> None:
     name = board.this_board(model)
     if name is None:

@@ -20,6 +20,7 @@ from appliance.guard import latch as latches
 from appliance.guard.devices import Devices
 from appliance.guard.durable import Durable
 from appliance.guard.feed import Feed
+from appliance.guard.health import Health
 from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
 from appliance.records import Event, EventKind, Severity
@@ -47,6 +48,7 @@ class Guard:
         self.protection = Protection(
             config, self.devices.vibration, self.devices.relay, clock, self._durable.take, latch
         )
+        self.health = Health(self.devices.health, self.devices.vibration)
         self.feed = Feed(_listener(config.socket_path), self.protection)
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
@@ -106,6 +108,7 @@ class Guard:
                 if not faulty:
                     log.warning("%s: %s; starting it again until it answers", name, fault)
                 running, faulty = False, True
+                self.health.moved(name)
                 worker.stop.wait(_RETRY_S)
                 continue
             except EndOfSource:
@@ -115,6 +118,7 @@ class Guard:
                 self.protection.restarted(name)
                 faulty = False
             block = self.protection.block(name, samples, time.perf_counter_ns())
+            self.health.moved(name)
             if block is not None:
                 self.feed.publish(block)
 

@@ -21,9 +21,14 @@ def wire() -> kernel_gpio.Wire:
 
 
 @pytest.fixture
-def start(wire: kernel_gpio.Wire, tmp_path: Path) -> Iterator:
+def health() -> kernel_gpio.Wire:
+    return kernel_gpio.wire()
+
+
+@pytest.fixture
+def start(wire: kernel_gpio.Wire, health: kernel_gpio.Wire, tmp_path: Path) -> Iterator:
     config = tmp_path / "appliance.toml"
-    config.write_text(kernel_gpio.guard_config(wire, tmp_path))
+    config.write_text(kernel_gpio.guard_config(wire, tmp_path, health))
     started = []
 
     def one() -> subprocess.Popen:
@@ -47,6 +52,16 @@ def becomes(wire: kernel_gpio.Wire, level: bool, within_s: float) -> float:
     return time.monotonic() - begin_s
 
 
+def edges(wire: kernel_gpio.Wire, seconds: float) -> int:
+    """How often the line turns over."""
+    count, level, end_s = 0, wire.level(), time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        if wire.level() is not level:
+            level, count = not level, count + 1
+        time.sleep(0.002)
+    return count
+
+
 def test_killed_it_drops_the_relay_and_started_again_it_begins_safe(wire, start):
     guard = start()
     becomes(wire, True, 20.0)
@@ -67,12 +82,13 @@ def test_a_planned_stop_drops_the_relay(wire, start):
     assert guard.wait(10) == 0
 
 
-def test_hung_it_holds_the_line_which_is_why_there_is_a_watchdog(wire, start):
+def test_hung_it_holds_the_line_which_is_why_there_is_a_watchdog(wire, health, start):
     """The kernel lets go of nothing that still lives: watchdog and health toggle exist for this case."""
     guard = start()
     becomes(wire, True, 20.0)
+    assert edges(health, 1.0) >= 5
     guard.send_signal(signal.SIGSTOP)
-    time.sleep(1.0)
+    assert edges(health, 1.0) <= 1, "the wave stops with the guard, whatever the relay's line does"
     assert wire.level() is True
     guard.kill()
     becomes(wire, False, 2.0)
