@@ -34,6 +34,8 @@ class VibrationWatch:
     def judge(self, samples: Samples) -> tuple[SampleBlock, float, float]:
         """The block of one drain with n >= 1 samples, and its peak and RMS in m/s²."""
         counts = samples.counts
+        if self.clock.nominal_hz != self._sensor.rate_hz:  # a chip may know its own trim, once it is started
+            self.clock = SampleClock(self._sensor.rate_hz, lost=self.clock.lost)
         self.clock.update(len(counts), samples.host_ns, samples.lost)
         validity = self._validity.check(counts, samples.lost, self.clock.ppm)
         if samples.clipped:
