@@ -25,7 +25,10 @@ class Health:
         self._told = False
 
     def moved(self, name: str) -> None:
-        """Report that this thread has judged a block or a fault. The line that cannot be written stands still: safe."""
+        """Report that this thread has judged a block or a fault.
+
+        A line that cannot be written stands still, which is what an unwell guard's line does.
+        """
         if self._toggle is None:
             return
         with self._lock:
