@@ -1,4 +1,4 @@
-"""A chip that knows its own trim: the guard measures against what the chip says, not against the datasheet."""
+"""A chip that knows its own trim: the guard measures against what the chip says, not the datasheet."""
 
 from appliance.guard.sensor import VibrationWatch
 from appliance.records import Validity
