@@ -1,6 +1,7 @@
 """The rig: its kernel is found or its absence named, its machine obeys, and its watchdog bites."""
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -107,3 +108,20 @@ def test_a_hung_guard_is_ended_by_the_watchdog():
     reset = said.index("the watchdog reset the machine; it came back")
     assert energised < hangs < reset
     assert "rig: 2 boots, exit status 0" in said
+
+
+@needs_kernel
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_what_it_started(number):
+    before = machines()
+    command = [sys.executable, str(RIG / "rig"), "watchdog"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        end_s = time.monotonic() + 10.0
+        while machines() <= before:
+            assert time.monotonic() < end_s, "no machine after 10 s"
+            time.sleep(0.05)
+        started.send_signal(number)
+        _, said = started.communicate(timeout=10)
+    assert started.returncode == 130
+    assert "everything it started is ended" in said
+    assert machines() <= before
