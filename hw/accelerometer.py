@@ -170,10 +170,12 @@ class Accelerometer(ABC):
         if self.clock.now_ns() >= self._check_ns:
             self.registers.check()
             self._check_ns = self.clock.now_ns() + round(CHECK_S * 1e9)
-        return Samples(counts, parts[-1].host_ns, first.lost)
+        late_ns = max(part.late_ns for part in parts)
+        return Samples(counts, parts[-1].host_ns, first.lost, late_ns=late_ns)
 
     def _served(self) -> Samples:
         """Wait for the FIFO's turn and drain it; how many are lost only the time that passed can tell."""
+        due_ns = self._due_ns
         self._wait()
         asked_ns = self.clock.now_ns()
         drained = self.drain()
@@ -186,7 +188,7 @@ class Accelerometer(ABC):
         self._served_ns = asked_ns
         self._ahead = max(0, len(drained.counts) - drained.level)
         self._heard_ns = done_ns if len(drained.counts) else self._heard_ns
-        return Samples(drained.counts, done_ns, lost)
+        return Samples(drained.counts, done_ns, lost, late_ns=max(0, asked_ns - due_ns))
 
     def _wait(self) -> None:
         now_ns = self.clock.now_ns()

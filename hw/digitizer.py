@@ -27,6 +27,7 @@ class _Arrival:
     frame: Frame
     host_ns: int
     lost: int
+    late_ns: int
 
 
 class Digitizer:
@@ -121,12 +122,14 @@ class Digitizer:
         data = self._line.read(timeout_s)
         if not data:
             return
+        due_s = time.monotonic() + GATHER_S
         time.sleep(GATHER_S)
+        late_ns = max(0, round((time.monotonic() - due_s) * 1e9))
         frames = self._framer.feed(data + self._line.read(0.0))
         host_ns = self._clock.now_ns()
         for frame in frames:
             self._check(frame)
-            self._arrived.append(_Arrival(frame, host_ns, self._lost_before(frame)))
+            self._arrived.append(_Arrival(frame, host_ns, self._lost_before(frame), late_ns))
             self._next_seq = (frame.seq + len(frame.counts)) % _SEQ
             self._heard_s = time.monotonic()
 
@@ -173,7 +176,8 @@ class Digitizer:
             return Samples(_no_counts(self.axes), self._clock.now_ns())
         clipped = any(arrival.frame.flags & CLIP for arrival in taken)
         counts = np.concatenate([arrival.frame.counts for arrival in taken])
-        return Samples(counts, taken[-1].host_ns, taken[0].lost, clipped)
+        late_ns = max(arrival.late_ns for arrival in taken)
+        return Samples(counts, taken[-1].host_ns, taken[0].lost, clipped, late_ns)
 
 
 def _no_counts(axes: int) -> NDArray[np.int16]:

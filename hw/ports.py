@@ -31,12 +31,14 @@ class Samples:
     host_ns: host time at which the last of them was in host memory.
     lost: samples known to be lost since the previous drain (FIFO overrun, sequence gap); 0 if none.
     clipped: the device says that its front end was overdriven, though the counts may not show it.
+    late_ns: how much later than it was due the FIFO was emptied, at worst; 0 where nobody can tell.
     """
 
     counts: NDArray[np.int16]
     host_ns: int
     lost: int = 0
     clipped: bool = False
+    late_ns: int = 0
 
 
 class Vibration(Protocol):

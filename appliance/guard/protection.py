@@ -330,7 +330,17 @@ class Protection:
 
     def _clock_health(self, watch: VibrationWatch) -> ClockHealth:
         clock = watch.clock
-        return ClockHealth(watch.name, clock.rate_hz, clock.ppm, clock.jitter_ms, clock.lost, clock.blocks)
+        _, late_p99_us, late_max_us = watch.lateness.summary_us()
+        return ClockHealth(
+            watch.name,
+            clock.rate_hz,
+            clock.ppm,
+            clock.jitter_ms,
+            clock.lost,
+            clock.blocks,
+            late_p99_us / 1e3,
+            late_max_us / 1e3,
+        )
 
 
 def _words(validity: Validity) -> str:
