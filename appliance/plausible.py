@@ -9,6 +9,7 @@ from appliance.config import Config, Limit, Uplink
 from appliance.sensors import RecordedVibration, VibrationSensor
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
+from appliance.wiring import miswired
 
 STANDARD_GRAVITY_MPS2 = 9.80665
 FEWEST_WINDOW_SAMPLES = 16
@@ -20,6 +21,7 @@ def implausible(config: Config) -> Iterator[Fault]:
     yield from _names(config)
     yield from _simulation(config)
     yield from _sensors(config)
+    yield from miswired(config)
     yield from _limits(config)
     yield from _reach(config)
     yield from _uplink(config.uplink)

@@ -176,12 +176,12 @@ class Lis3dhVibration(ChipVibration, forbid_unknown_fields=True, frozen=True, ta
 
 
 class Adxl355Vibration(ChipVibration, forbid_unknown_fields=True, frozen=True, tag="adxl355"):
-    """ADXL355: the least noise, for slow machines."""
+    """ADXL355: the least noise, for slow machines. I2C only."""
 
-    bus: AnyBus = "/dev/i2c-1"
+    bus: I2cBus = "/dev/i2c-1"
     """Where it is wired."""
     address: I2cAddress = 0x1D
-    """On I2C: 0x1D or 0x53."""
+    """0x1D or 0x53."""
     rate_hz: Literal[125, 250, 500, 1000, 2000, 4000] = 2000
     """Nominal samples per second; bandwidth is a quarter of it."""
     range_g: Literal[2, 4, 8] = 8
@@ -291,7 +291,7 @@ class SysfsTemperature(Struct, forbid_unknown_fields=True, frozen=True, tag_fiel
     name: Token
     """The sensor's name in channels and topics; unique in the file."""
     file: Annotated[
-        str, Meta(pattern=r"^/", description="a path from the root; * stands for what changes at boot")
+        str, Meta(pattern=r"^/.+$", description="a path from the root; * stands for what changes at boot")
     ]
     """The kernel's file, e.g. /sys/bus/i2c/devices/1-0048/hwmon/hwmon*/temp1_input."""
     period_s: PeriodSeconds = 1.0

@@ -74,7 +74,7 @@ class Mlx90614(I2cThermometer):
             if self.checks_pec:
                 log.warning(
                     "%s: sends no PEC (%d answers ended in 0xff), expected one; its readings are taken "
-                    "unchecked. Set pec = false if the part has none",
+                    "unchecked. Set check_pec = false if the part has none",
                     self.part,
                     PEC_TRIES,
                 )
