@@ -1,6 +1,5 @@
 """The guard process: samplers in the trip path, and three workers that tell of it afterwards."""
 
-import fcntl
 import gc
 import logging
 import os
@@ -21,6 +20,7 @@ from appliance.guard.devices import Devices
 from appliance.guard.durable import Durable
 from appliance.guard.feed import Feed
 from appliance.guard.health import Health
+from appliance.guard.lock import only_guard
 from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
 from appliance.records import Event, EventKind, Severity
@@ -39,7 +39,7 @@ class Guard:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._lock_file = _only_guard(config.run_dir)
+        self._lock_file = only_guard(config.run_dir)
         latch_path = config.state_dir / "latch.json"
         latch, fault = latches.read(latch_path)
         self._durable = Durable(config.store_path, latch_path, self._note, self._stored)
@@ -191,21 +191,3 @@ def _listener(path: Path) -> wire.Listener:
         raise ApplianceError(
             f"{path}: {fault}; expected a place for a socket, at most 107 bytes long; set run_dir"
         ) from fault
-
-
-def _only_guard(run_dir: Path) -> int:
-    """Two guards on one machine would fight over the relay."""
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(run_dir / "guard.lock", os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as fault:
-        raise ApplianceError(
-            f"{run_dir}: {fault.strerror}, expected a folder to write in; set run_dir"
-        ) from fault
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as fault:
-        raise ApplianceError(
-            f"{run_dir}: another guard runs here, expected one; stop it or set run_dir"
-        ) from fault
-    return lock
