@@ -15,6 +15,7 @@ from hw.sim.machine_time import MachineTime
 from hw.sim.trouble import Trouble, active
 
 KINDS = ("nack", "stuck_sda", "slow", "corrupt", "swapped", "brownout")
+SPOILING = ("nack", "stuck_sda", "swapped", "corrupt")
 PATIENCE_S = 0.1
 """What a failed transfer takes where time is not real: it stands for the caller's pause between two tries."""
 STRANGER = 0x42
@@ -97,6 +98,10 @@ class _Script:
     def active(self, kind: str, t_s: float) -> bool:
         return active(self._faults, kind, t_s) is not None
 
+    def spoils(self, t_s: float) -> bool:
+        """Whether transfers fail or lie."""
+        return any(self.active(kind, t_s) for kind in SPOILING)
+
     def stuck(self, t_s: float) -> bool:
         self._stuck |= self.active("stuck_sda", t_s)
         return self._stuck
@@ -122,6 +127,12 @@ class _Script:
         hit = self._rng.random(len(data)) < corrupt.amount
         noise = self._rng.integers(1, 256, len(data), np.uint8) * hit
         return bytes(np.frombuffer(data, np.uint8) ^ noise.astype(np.uint8))
+
+
+def _follow_while_spoilt(clock: MachineTime, script: _Script) -> None:
+    """A driver that rests between its tries must find the fault ended when the machine is past its end."""
+    if script.spoils(clock.t_s):
+        clock.catch_up()
 
 
 class SimI2c:
@@ -166,6 +177,7 @@ class SimI2c:
     def _carry(self, address: int, write: bytes, count: int) -> bytes:
         with self._lock:
             clocks = 9 * (len(write) + bool(write) + bool(count)) + 3
+            _follow_while_spoilt(self._clock, self._script)
             self._wire.busy(clocks / self._speed_hz + self._script.delay_s(self._clock.t_s))
             t_s = self._clock.t_s
             if self._script.stuck(t_s):
@@ -215,6 +227,7 @@ class SimSpi:
         """Nothing to let go."""
 
     def _carry(self, write: bytes, count: int) -> bytes:
+        _follow_while_spoilt(self._clock, self._script)
         self._wire.busy(8 * len(write) / self._speed_hz + self._script.delay_s(self._clock.t_s))
         t_s = self._clock.t_s
         if self._script.active("nack", t_s):
