@@ -172,6 +172,15 @@ def test_the_model_is_verified(write, tried, tmp_path, pump):
     assert "model.tflite" in found["model de"][1]
 
 
+def test_an_accelerator_that_is_not_there(write, tried, tmp_path, pump):
+    absent = '[accelerator]\ndriver = "edgetpu"\nlibrary = "/absent/libedgetpu.so"\nstart_s = 5.0\n'
+    assert tried(write(absent))[1]["accelerator"] == ("note", "not checked: no model yet")
+    slots.install(pump.bundle, tmp_path / "state" / "bundles" / "de")
+    status, found = tried(write(absent))
+    assert (status, found["accelerator"][0]) == (1, "FAIL")
+    assert "/absent/libedgetpu.so" in found["accelerator"][1]
+
+
 def test_the_relay_moves_once_a_person_says_yes(write, tmp_path):
     status, page = at_terminal(write(), b"yes\n")
     assert status == 0
