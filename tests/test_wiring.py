@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from test_check import faults, written
+from config_files import faults, written
 
 from appliance.check import load
 
