@@ -20,11 +20,8 @@ BLOCK_S = 0.1
 SCALE_MPS2 = 0.005
 BEGIN_NS = 7_000_000_000_000
 
-VIOLENT, LOUD, QUIET = (
-    140.0,
-    100.0,
-    1.0,
-)  # peaks, m/s²: in Danger, in Alert, in neither by the peak's `limits`
+# Peaks, m/s²: in Danger, in Alert, in neither by the peak's `limits`.
+VIOLENT, LOUD, QUIET = 140.0, 100.0, 1.0
 NO_RMS = {"rms_mps2": Limit(alert=150.0)}  # for `limits`: only the peak judges
 
 
