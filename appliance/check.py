@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
-from appliance.config import Config, Limit, SimVibration
+from appliance.config import Config, Limit
 from appliance.errors import ConfigError
 from appliance.plausible import implausible
+from appliance.sensors import RecordedVibration, driver
 from appliance.toml_lines import Keys, key_lines, line_of
 from appliance.toml_types import Conversion, Fault, dotted
 
@@ -49,12 +50,12 @@ def load(path: Path) -> Config:
 def describe(config: Config) -> str:
     """What a sound configuration asks for, a line each: sensors, limits, broker, folders."""
     vibration = (
-        f"{s.name} (sim, {s.rate_hz:g} Hz × {s.axes}, ±{s.range_g:g} g)"
-        if isinstance(s, SimVibration)
-        else f"{s.name} (recording {s.path})"
+        f"{s.name} (recording {s.path})"
+        if isinstance(s, RecordedVibration)
+        else f"{s.name} ({driver(s)}, {s.rate_hz:g} Hz × {s.axes}, ±{s.range_g:.3g} g)"
         for s in config.vibration
     )
-    temperature = (f"{s.name} (sim, every {s.period_s:g} s)" for s in config.temperature)
+    temperature = (f"{s.name} ({driver(s)}, every {s.period_s:g} s)" for s in config.temperature)
     site, up = config.machine, config.uplink
     limits = {name: getattr(config.limits, name) for name in config.limits.__struct_fields__}
     return "\n".join(

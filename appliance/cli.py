@@ -93,6 +93,12 @@ def _reset(arguments: argparse.Namespace) -> int:
     return status.reset(arguments.config, arguments.who, arguments.why)
 
 
+def _selftest(arguments: argparse.Namespace) -> int:
+    from appliance.desk import selftest
+
+    return selftest.run(arguments.config, dry=arguments.dry, as_json=arguments.json)
+
+
 def _learn(arguments: argparse.Namespace) -> int:
     from appliance.desk import learn
 
@@ -149,6 +155,10 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "list every fault of a configuration; exit status 78 if there are any"),
     ):
         _config_argument(add(name, command, text))
+    selftest = add("selftest", _selftest, "sensors, relay, clock, disk, model and broker tried, a line each")
+    _config_argument(selftest)
+    selftest.add_argument("--dry", action="store_true", help="leave the relay alone")
+    selftest.add_argument("--json", action="store_true")
     status = add("status", _status, "what the running guard sees now")
     _config_argument(status)
     status.add_argument("--json", action="store_true")

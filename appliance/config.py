@@ -5,17 +5,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-Token = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$",
-        description="a to z, 0 to 9 and '-', 1 to 32 characters",
-    ),
-]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
+from appliance.sensors import (
+    NotNegative,
+    Positive,
+    SimTemperature,
+    SimVibration,
+    TemperatureSensor,
+    Token,
+    VibrationSensor,
+    Whole,
+)
+
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
-Whole = Annotated[int, Meta(ge=0)]
 NotOkPolicy = Literal["alert", "danger", "ignore"]
 
 
@@ -66,19 +67,6 @@ class Duty(Struct, forbid_unknown_fields=True, frozen=True):
     """Share of nameplate load."""
 
 
-class Trouble(Struct, forbid_unknown_fields=True, frozen=True):
-    """A simulated sensor trouble between start_s and end_s."""
-
-    kind: Literal["dropout", "stuck", "clip", "fallen", "clock_drift", "lost"]
-    """What happens to the sensor."""
-    start_s: NotNegative = 0.0
-    """Machine time of its begin, s."""
-    end_s: Positive = 1e9
-    """Machine time of its end, s."""
-    amount: float = 0.0
-    """Clock drift, ppm; the other kinds do not use it."""
-
-
 class Simulation(Struct, forbid_unknown_fields=True, frozen=True):
     """The simulated rotating machine that every `sim` sensor of this file is bolted to."""
 
@@ -94,61 +82,6 @@ class Simulation(Struct, forbid_unknown_fields=True, frozen=True):
     """Faults that grow while the machine runs."""
     duty: tuple[Duty, ...] = ()
     """Starts, stops, speed and load; without a step it runs at nameplate speed."""
-
-
-class SimVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
-    """An accelerometer on the simulated machine."""
-
-    name: Token
-    """The sensor's name in channels and topics; unique in the file."""
-    rate_hz: Annotated[float, Meta(ge=50, le=100_000)] = 6400.0
-    """Nominal samples per second."""
-    axes: Annotated[int, Meta(ge=1, le=3)] = 3
-    """Axes measured; the last one carries gravity."""
-    block_s: Annotated[float, Meta(ge=0.005, le=1.0)] = 0.1
-    """Seconds of samples in one block; a limit acts once a block."""
-    range_g: Positive = 16.0
-    """Full scale, ± g."""
-    clock_ppm: float = 0.0
-    """How wrong the sensor's own clock is, ppm."""
-    troubles: tuple[Trouble, ...] = ()
-    """Sensor troubles to play."""
-
-
-class RecordedVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="recording"):
-    """A recording played as if it were a sensor: CSV, WAV or evidence .npz."""
-
-    name: Token
-    """The sensor's name in channels and topics; unique in the file."""
-    path: Path
-    """The recording; a relative path begins at this file's folder."""
-    rate_hz: Annotated[float, Meta(ge=50, le=200_000)] | None = None
-    """Samples per second, where the recording does not say."""
-    units: Literal["g", "m/s2"] = "g"
-    """Unit of the recording, where it does not say."""
-    axes: Annotated[int, Meta(ge=1, le=3)] | None = None
-    """Columns that are axes, where the recording does not say."""
-    block_s: Annotated[float, Meta(ge=0.005, le=1.0)] = 0.1
-    """Seconds of samples in one block; a limit acts once a block."""
-    speed: Annotated[float, Meta(ge=0)] = 1.0
-    """How many times faster than real time; 0 = as fast as it can."""
-
-
-VibrationSensor = SimVibration | RecordedVibration
-
-
-class SimTemperature(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
-    """A thermometer on the simulated machine."""
-
-    name: Token
-    """The sensor's name in channels and topics; unique in the file."""
-    period_s: Annotated[float, Meta(ge=0.1, le=600)] = 1.0
-    """Seconds between readings."""
-    troubles: tuple[Trouble, ...] = ()
-    """Sensor troubles to play (stuck, lost)."""
-
-
-TemperatureSensor = SimTemperature
 
 
 class Limit(Struct, forbid_unknown_fields=True, frozen=True):
@@ -188,6 +121,48 @@ class SimRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="drive
     """File that gets a line for each change of the relay; left out: kept in memory."""
 
 
+PullWord = Literal["", "external pull-down fitted", "external pull-up fitted"]
+
+
+class GpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="gpio"):
+    """A relay on a GPIO line of the kernel (libgpiod); any board. Wiring and pins: docs/WIRING.md."""
+
+    chip: Annotated[str, Meta(min_length=1)]
+    """Label of the GPIO chip (Pi 3, Zero 2 W: pinctrl-bcm2835; Pi 4: pinctrl-bcm2711; Pi 5: pinctrl-rp1)."""
+    line: Whole
+    """Line of the chip that drives the relay; on a Pi the GPIO number."""
+    active_low: bool = False
+    """Whether the low level energises the relay."""
+    read_back: Whole | None = None
+    """Line of the same chip that sees the relay's own contact; left out: the pin's own level is read."""
+    read_back_active_low: bool = False
+    """Whether the contact pulls its line low when the relay is energised."""
+    health: Whole | None = None
+    """Line of the same chip that carries a square wave while every vibration sensor's thread moves."""
+    external_pull: PullWord = ""
+    """Your word that a resistor outside holds the relay off on a line that the board pulls the other way."""
+
+
+class RpiGpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="rpi_gpio"):
+    """A relay through RPi.GPIO (up to Pi 4; wire a health toggle, the kernel drops nothing) or rpi-lgpio."""
+
+    pin: Whole
+    """GPIO number (BCM) of the pin that drives the relay."""
+    active_low: bool = False
+    """Whether the low level energises the relay."""
+    read_back: Whole | None = None
+    """GPIO number of the pin that sees the relay's own contact; left out: the pin's own level is read."""
+    read_back_active_low: bool = False
+    """Whether the contact pulls its pin low when the relay is energised."""
+    health: Whole | None = None
+    """GPIO number of the pin that carries a square wave while every vibration sensor's thread moves."""
+    external_pull: PullWord = ""
+    """Your word that a resistor outside holds the relay off on a pin that the board pulls the other way."""
+
+
+AnyRelay = SimRelay | GpioRelay | RpiGpioRelay
+
+
 class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Windows and the learning of normal."""
 
@@ -203,6 +178,27 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Below this velocity RMS, mm/s, the machine counts as off while nothing is learnt yet."""
     seed: Whole = 1
     """Seed of the learning."""
+
+
+class CpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="cpu"):
+    """The model runs on the CPU alone."""
+
+
+class EdgeTpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="edgetpu"):
+    """A Coral Edge TPU runs the model, the CPU whenever that fails; see docs/ACCELERATOR.md."""
+
+    library: Annotated[str, Meta(min_length=1)] = "libedgetpu.so.1"
+    """The Edge TPU runtime, as the dynamic linker finds it, or a full path."""
+    compiled: Path | None = None
+    """Folder of compiled models, {bundle id}_edgetpu.tflite; what it lacks runs as it is in the bundle."""
+    deadline_ms: Annotated[float, Meta(ge=1, le=1000)] = 50.0
+    """How long a window waits for it before the CPU scores the window, ms."""
+    start_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
+    """How long loading its library, the device and the models may take, s."""
+    retry_s: Annotated[float, Meta(ge=0.01, le=600)] = 2.0
+    """First wait after a fault before it is started again, s; doubles up to 32 times that."""
+    golden_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+    """Seconds between two checks of all golden vectors; one of them runs behind every window anyway."""
 
 
 class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
@@ -253,7 +249,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
         default_factory=lambda: (SimTemperature(name="bearing"),)
     )
     """Thermometers; an empty array for none."""
-    relay: SimRelay = SimRelay()
+    relay: AnyRelay = SimRelay()
     """The shutdown output."""
     on_stop: Literal["hold", "trip"] = "trip"
     """What a planned stop does to the relay: de-energise, or leave the line as it is for the next start."""
@@ -261,6 +257,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Absolute limits."""
     analysis: Analysis = Analysis()
     """Windows and learning."""
+    accelerator: CpuAccelerator | EdgeTpuAccelerator = CpuAccelerator()
+    """What runs the model."""
     uplink: Uplink = Uplink()
     """The plant's broker."""
 

@@ -5,9 +5,11 @@ import stat
 from collections.abc import Iterator
 from itertools import pairwise
 
-from appliance.config import Config, Limit, RecordedVibration, SimVibration, Uplink
+from appliance.config import Config, Limit, Uplink
+from appliance.sensors import RecordedVibration, VibrationSensor
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
+from appliance.wiring import miswired
 
 STANDARD_GRAVITY_MPS2 = 9.80665
 FEWEST_WINDOW_SAMPLES = 16
@@ -19,6 +21,7 @@ def implausible(config: Config) -> Iterator[Fault]:
     yield from _names(config)
     yield from _simulation(config)
     yield from _sensors(config)
+    yield from miswired(config)
     yield from _limits(config)
     yield from _reach(config)
     yield from _uplink(config.uplink)
@@ -72,7 +75,7 @@ def _sensors(config: Config) -> Iterator[Fault]:
             yield Fault(("vibration", n, "path"), f"{found}; relative paths begin at this file's folder")
 
 
-def _rates(config: Config, sensor: SimVibration | RecordedVibration, keys: Keys) -> Iterator[Fault]:
+def _rates(config: Config, sensor: VibrationSensor, keys: Keys) -> Iterator[Fault]:
     if sensor.rate_hz is None:
         return
     rate = (*keys, "rate_hz")
@@ -103,7 +106,7 @@ def _limits(config: Config) -> Iterator[Fault]:
 
 def _reach(config: Config) -> Iterator[Fault]:
     """Limits beyond what every sensor can measure: they would look like protection and never act."""
-    sensors = [sensor for sensor in config.vibration if isinstance(sensor, SimVibration)]
+    sensors = [sensor for sensor in config.vibration if not isinstance(sensor, RecordedVibration)]
     if len(sensors) < len(config.vibration):
         return  # what made a recording is not known
     range_mps2 = max(sensor.range_g for sensor in sensors) * STANDARD_GRAVITY_MPS2

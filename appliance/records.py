@@ -182,7 +182,10 @@ class ChannelState(msgspec.Struct, frozen=True):
 
 
 class ClockHealth(msgspec.Struct, frozen=True):
-    """The measured sample clock of one vibration sensor. ppm: against nominal."""
+    """The measured sample clock of one vibration sensor. ppm: against nominal.
+
+    late_p99_ms, late_max_ms: how late its FIFO was emptied, worst of each block, since the guard's start.
+    """
 
     sensor: str
     rate_hz: float
@@ -190,6 +193,8 @@ class ClockHealth(msgspec.Struct, frozen=True):
     jitter_ms: float
     lost: int
     blocks: int
+    late_p99_ms: float = 0.0
+    late_max_ms: float = 0.0
 
 
 class GuardState(msgspec.Struct, frozen=True, tag=True):

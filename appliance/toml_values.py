@@ -32,7 +32,7 @@ def misfit(expected: inspect.Type, raw: object, words: str | None = None) -> str
         known = [str(value) for value in expected.values]
         return (
             None
-            if raw in known
+            if str(raw) in known
             else f"{shown(raw)} is not one of them; expected {want}; {nearest(str(raw), known)}"
         )
     if not _is_inside(expected, raw):
@@ -104,6 +104,8 @@ def _is_kind(expected: inspect.Type, raw: object) -> bool:
             return isinstance(raw, int) and not isinstance(raw, bool)
         case inspect.FloatType():
             return isinstance(raw, int | float) and not isinstance(raw, bool)
+        case inspect.LiteralType(values=values):
+            return type(raw) is type(values[0])
         case _:
             return isinstance(raw, str)
 
@@ -134,7 +136,9 @@ def _is_spelt(expected: inspect.Type, raw: object) -> bool:
 
 
 def _remedy(expected: inspect.Type, raw: object) -> str:
-    is_bare = isinstance(expected, inspect.BoolType | inspect.IntType | inspect.FloatType)
+    is_bare = isinstance(expected, inspect.BoolType | inspect.IntType | inspect.FloatType) or (
+        isinstance(expected, inspect.LiteralType) and isinstance(expected.values[0], int)
+    )
     if is_bare and isinstance(raw, str) and re.fullmatch(r"[-+.\d]+|true|false", raw):
         return "write it without quotes"
     if not is_bare and isinstance(raw, bool | int | float):

@@ -5,6 +5,7 @@ clock, validity and limits belong to the guard. A port's host time is CLOCK_MONO
 simulated or recorded source may run its own clock faster, and stamps everything it returns with that clock.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,11 +30,15 @@ class Samples:
     counts: shape (n, axes), oldest first, raw two's complement counts; n may be 0.
     host_ns: host time at which the last of them was in host memory.
     lost: samples known to be lost since the previous drain (FIFO overrun, sequence gap); 0 if none.
+    clipped: the device says that its front end was overdriven, though the counts may not show it.
+    late_ns: how much later than it was due the FIFO was emptied, at worst; 0 where nobody can tell.
     """
 
     counts: NDArray[np.int16]
     host_ns: int
     lost: int = 0
+    clipped: bool = False
+    late_ns: int = 0
 
 
 class Vibration(Protocol):
@@ -78,8 +83,40 @@ class Temperature(Protocol):
     period_s: float
     """Seconds between readings, in the source's own time."""
 
-    def read(self) -> Reading:
-        """Wait until the next reading is due and return it. Raises PortError, EndOfSource."""
+    def read(self) -> Reading | None:
+        """Wait for the next reading (at most about 0.25 s of real time before it is taken) and return it.
+
+        None where it is not due yet: whoever reads can look up between two tries, however long the period.
+        Raises PortError, EndOfSource.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One measured quantity. value: in unit; unit: mm/s, m/s², °C, Hz, … or 1 for a plain number."""
+
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """What a smart sensor says at one time. by_name: its quantities; host_ns: host time of the answer."""
+
+    by_name: Mapping[str, Quantity]
+    host_ns: int
+
+
+class Scalars(Protocol):
+    """A sensor that works out its own quantities and gives numbers instead of samples."""
+
+    period_s: float
+    """Seconds between readings, in the source's own time."""
+    units: Mapping[str, str]
+    """Unit of each quantity it gives, by name; known before the first reading."""
+
+    def read(self) -> Quantities | None:
+        """The next reading; waits, and is None, as a thermometer's. Raises PortError."""
 
 
 class Relay(Protocol):
@@ -90,6 +127,13 @@ class Relay(Protocol):
 
     def read(self) -> bool:
         """The level read back from the line. Raises PortError."""
+
+
+class Input(Protocol):
+    """A contact: bypass key, start-up contact, reset button."""
+
+    def read(self) -> bool:
+        """Whether it is active. Raises PortError."""
 
 
 class Accelerator(Protocol):

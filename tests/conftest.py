@@ -1,5 +1,6 @@
 """What several tests share: a real broker, a learnt machine."""
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 import simulated
 from real_broker import MOSQUITTO, Mosquitto
+
+pytest.register_assert_rewrite("config_files", "refusals")  # their asserts explain themselves too
 
 # A shell's background job ignores SIGINT, and so would every process that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,3 +35,11 @@ def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
 def pump(tmp_path_factory: pytest.TempPathFactory) -> simulated.Learnt:
     """A bundle of the simulated machine; tests must not change it."""
     return simulated.learn(tmp_path_factory.mktemp("learnt"))
+
+
+@pytest.fixture
+def home(pump: simulated.Learnt, tmp_path: Path) -> Path:
+    """A folder with a bundle in force and an old file of scores."""
+    shutil.copytree(pump.bundle, tmp_path / "bundle")
+    (tmp_path / "s.jsonl").write_text("old\n")
+    return tmp_path

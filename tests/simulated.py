@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.cli import main
-from appliance.config import Duty, Fault, Trouble
+from appliance.config import Duty, Fault
+from appliance.sensors import Trouble
 from hw.csvfile import write_csv
 from hw.evidence import Track, write_evidence
 from hw.ports import STANDARD_GRAVITY_MPS2

@@ -7,6 +7,7 @@ import time
 from appliance import wire
 from appliance.analysis import bundle as bundles
 from appliance.analysis import commission, slots
+from appliance.analysis.accelerated import Acceleration
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.evidence import EvidenceRing
 from appliance.analysis.stream import SensorStream
@@ -31,6 +32,7 @@ class Analysis:
         self._streams: dict[str, SensorStream] = {}
         self._learning: set[str] = set()
         self._learnt: dict[str, Bundle] = {}
+        self.acceleration = Acceleration(config.accelerator)
         live = config.simulation.speed == 1.0
         self._evidence = EvidenceRing(config.state_dir / "evidence", WallClock(live=live))
         self.connected = False
@@ -71,10 +73,10 @@ class Analysis:
         stream = self._streams.get(block.sensor) or self._open(block)
         if block.sensor in self._learnt:
             bundle = self._learnt.pop(block.sensor)
-            stream.adopt(bundle)
+            stream.adopt(self.acceleration.accelerate(block.sensor, bundle))
             log.info("%s: model %s in force", block.sensor, bundle.id)
         for score in stream.push(block):
-            link.send(score)
+            link.send(self.acceleration.told(score))
         if not stream.model and stream.progress >= 1.0 and block.sensor not in self._learning:
             self._learning.add(block.sensor)
             self._daemon.start(
@@ -87,6 +89,7 @@ class Analysis:
         settings = self._config.analysis
         bundle = self._active(block.sensor)
         try:
+            bundle = bundle and self.acceleration.accelerate(block.sensor, bundle)
             stream = SensorStream(block.sensor, rate_hz, block.axes, settings, bundle)
         except BundleError as fault:
             log.warning("%s: %s; learning anew", block.sensor, fault)
@@ -154,4 +157,7 @@ def run(config: Config) -> int:
     daemon = Daemon("analysis")
     analysis = Analysis(config, daemon)
     daemon.start("stream", analysis.serve, stall_s=10.0)
-    return daemon.run(ready=lambda: analysis.connected)
+    try:
+        return daemon.run(ready=lambda: analysis.connected)
+    finally:
+        analysis.acceleration.close()

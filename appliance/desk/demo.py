@@ -207,7 +207,7 @@ def run(folder: Path | None, picture: Path) -> int:
 
     Raises ApplianceError: see Demo; a picture that cannot be written; a guard that never answers.
     """
-    logging.getLogger().setLevel(logging.ERROR)  # the timeline tells it; processes.log keeps the rest
+    logging.basicConfig(level=logging.ERROR)  # the timeline tells it; processes.log keeps the rest
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all we started ends
     if picture.suffix != ".png" or picture.is_dir():
         raise ApplianceError(f"{picture}: expected the name of a .png file; correct --picture")

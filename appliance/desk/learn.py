@@ -13,13 +13,14 @@ from appliance.analysis import commission, slots
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import Gathered
 from appliance.analysis.stream import SensorStream
-from appliance.config import Analysis, RecordedVibration
+from appliance.config import Analysis
 from appliance.desk import source
 from appliance.desk.progress import Progress
 from appliance.errors import ApplianceError, LearningError
 from appliance.guard.devices import Devices
 from appliance.guard.sensor import VibrationWatch
 from appliance.records import SampleBlock, Score
+from appliance.sensors import RecordedVibration
 from hw.ports import EndOfSource, PortError, Vibration
 from hw.waveform import RecordingError
 

@@ -12,12 +12,13 @@ from appliance.analysis import bundle as bundles
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.stream import SensorStream
 from appliance.clock import WallClock
-from appliance.config import Config, RecordedVibration
+from appliance.config import Config
 from appliance.desk import source
 from appliance.errors import ApplianceError, BundleError
 from appliance.guard.latch import Latch
 from appliance.guard.protection import Protection
 from appliance.records import Event, EventKind
+from appliance.sensors import RecordedVibration
 from hw.player import RecordingVibration
 from hw.ports import EndOfSource
 from hw.sim.clock import SimClock

@@ -17,13 +17,18 @@ Answer = TypeVar("Answer", GuardState, Reply)
 
 def show(config: Path, *, as_json: bool) -> int:
     """Print what the guard sees; exit status 0 normal, 1 Alert, 2 Danger or tripped."""
-    link = _connect(config)
-    try:
-        state = _wait_for(link, GuardState)
-    finally:
-        link.close()
+    state = ask(config)
     print(msgspec.json.encode(state).decode() if as_json else _page(state))
     return 2 if state.tripped else int(state.level)
+
+
+def ask(config: Path) -> GuardState:
+    """The state of the guard that runs on this configuration. Raises ApplianceError: none answers."""
+    link = _connect(config)
+    try:
+        return _wait_for(link, GuardState)
+    finally:
+        link.close()
 
 
 def reset(config: Path, who: str, why: str) -> int:

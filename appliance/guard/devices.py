@@ -1,15 +1,11 @@
-"""The devices of a configuration, opened: the one place that knows every driver."""
+"""The devices of a configuration, opened: sensors and the shutdown output."""
 
-import math
 import os
 
-from appliance.config import Config, RecordedVibration, SimVibration
-from hw.ports import Relay, Temperature, Vibration
-from hw.sim.accelerometer import SimAccelerometer
-from hw.sim.clock import SimClock
-from hw.sim.relay import SimRelay
-from hw.sim.rotor import Machine
-from hw.sim.thermometer import SimThermometer
+from appliance.config import Config
+from appliance.guard.output import open_health, open_relay
+from appliance.guard.sensors import World, open_temperature, open_vibration
+from appliance.sensors import RecordedVibration
 
 EPOCH_VARIABLE = "APPLIANCE_SIM_EPOCH_NS"
 """Environment: CLOCK_MONOTONIC at which the simulated machine was switched on; unset = now."""
@@ -19,43 +15,14 @@ class Devices:
     """Every sensor and the relay. live: whether sensor time is the host's own monotonic clock."""
 
     def __init__(self, config: Config) -> None:
-        simulation = config.simulation
-        self._machine = Machine(
-            seed=simulation.seed,
-            shaft_hz=simulation.shaft_hz,
-            resonance_hz=simulation.resonance_hz,
-            faults=simulation.faults,
-            duty=simulation.duty,
-        )
+        """Raises ApplianceError: a bus or a line that cannot be had. A chip that is silent is found later."""
         # A simulated machine goes on when the guard dies, as a real one does.
         epoch_ns = os.environ.get(EPOCH_VARIABLE)
-        self._clock = SimClock(simulation.speed, int(epoch_ns) if epoch_ns else None)
-        self.vibration = {spec.name: self._vibration(spec) for spec in config.vibration}
-        self.temperature: dict[str, Temperature] = {
-            spec.name: SimThermometer(self._machine, self._clock, spec.period_s, spec.troubles)
-            for spec in config.temperature
-        }
-        self.relay: Relay = SimRelay(config.relay.edges)
-        self.live = simulation.speed == 1.0 and all(
+        world = World(config.simulation, int(epoch_ns) if epoch_ns else None)
+        self.vibration = {spec.name: open_vibration(spec, world) for spec in config.vibration}
+        self.temperature = {spec.name: open_temperature(spec, world) for spec in config.temperature}
+        self.relay = open_relay(config.relay)
+        self.health = open_health(config.relay)
+        self.live = config.simulation.speed == 1.0 and all(
             spec.speed == 1.0 for spec in config.vibration if isinstance(spec, RecordedVibration)
-        )
-
-    def _vibration(self, spec: SimVibration | RecordedVibration) -> Vibration:
-        if isinstance(spec, RecordedVibration):
-            # Only a desk plays recordings: a device need not hold their readers in memory.
-            from hw.player import RecordingVibration  # noqa: PLC0415
-            from hw.recording import load  # noqa: PLC0415
-
-            played = load(spec.path, spec.rate_hz, spec.units, spec.axes)
-            clock = SimClock(spec.speed or math.inf)
-            return RecordingVibration(played, spec.block_s, clock)
-        return SimAccelerometer(
-            self._machine,
-            self._clock,
-            rate_hz=spec.rate_hz,
-            axes=spec.axes,
-            block_s=spec.block_s,
-            range_g=spec.range_g,
-            clock_ppm=spec.clock_ppm,
-            troubles=spec.troubles,
         )

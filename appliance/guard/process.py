@@ -1,6 +1,5 @@
 """The guard process: samplers in the trip path, and three workers that tell of it afterwards."""
 
-import fcntl
 import gc
 import logging
 import os
@@ -20,6 +19,8 @@ from appliance.guard import latch as latches
 from appliance.guard.devices import Devices
 from appliance.guard.durable import Durable
 from appliance.guard.feed import Feed
+from appliance.guard.health import Health
+from appliance.guard.lock import only_guard
 from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
 from appliance.records import Event, EventKind, Severity
@@ -38,7 +39,7 @@ class Guard:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._lock_file = _only_guard(config.run_dir)
+        self._lock_file = only_guard(config.run_dir)
         latch_path = config.state_dir / "latch.json"
         latch, fault = latches.read(latch_path)
         self._durable = Durable(config.store_path, latch_path, self._note, self._stored)
@@ -47,6 +48,7 @@ class Guard:
         self.protection = Protection(
             config, self.devices.vibration, self.devices.relay, clock, self._durable.take, latch
         )
+        self.health = Health(self.devices.health, self.devices.vibration)
         self.feed = Feed(_listener(config.socket_path), self.protection)
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
@@ -66,7 +68,7 @@ class Guard:
             daemon.start(f"sample-{name}", partial(self._sample, name=name, sensor=sensor))
         for name, thermometer in self.devices.temperature.items():
             body = partial(self._read_temperature, name=name, thermometer=thermometer)
-            daemon.start(f"read-{name}", body, stall_s=5.0 + 2 * thermometer.period_s)
+            daemon.start(f"read-{name}", body)
         daemon.start("feed", self._serve)
         self._durable.start(daemon)
 
@@ -106,6 +108,7 @@ class Guard:
                 if not faulty:
                     log.warning("%s: %s; starting it again until it answers", name, fault)
                 running, faulty = False, True
+                self.health.moved(name)
                 worker.stop.wait(_RETRY_S)
                 continue
             except EndOfSource:
@@ -115,6 +118,7 @@ class Guard:
                 self.protection.restarted(name)
                 faulty = False
             block = self.protection.block(name, samples, time.perf_counter_ns())
+            self.health.moved(name)
             if block is not None:
                 self.feed.publish(block)
 
@@ -129,7 +133,8 @@ class Guard:
                 continue
             except EndOfSource:
                 return
-            self.feed.publish(self.protection.reading(name, reading, time.perf_counter_ns()))
+            if reading is not None:
+                self.feed.publish(self.protection.reading(name, reading, time.perf_counter_ns()))
 
     def _source_ended(self, worker: Worker, name: str) -> None:
         log.info("%s: recording played to its end", name)
@@ -186,21 +191,3 @@ def _listener(path: Path) -> wire.Listener:
         raise ApplianceError(
             f"{path}: {fault}; expected a place for a socket, at most 107 bytes long; set run_dir"
         ) from fault
-
-
-def _only_guard(run_dir: Path) -> int:
-    """Two guards on one machine would fight over the relay."""
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(run_dir / "guard.lock", os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as fault:
-        raise ApplianceError(
-            f"{run_dir}: {fault.strerror}, expected a folder to write in; set run_dir"
-        ) from fault
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as fault:
-        raise ApplianceError(
-            f"{run_dir}: another guard runs here, expected one; stop it or set run_dir"
-        ) from fault
-    return lock

@@ -4,6 +4,7 @@ No thread, no file, no socket of its own: the process around it brings samples a
 `appliance replay` drives the very same object from a recording.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,8 @@ from hw.ports import PortError, Reading, Relay, Samples, Vibration
 _DEGC_RANGE = (-55.0, 200.0)
 _MODEL_SILENT_S = 10.0
 _FRESH_NS = 5_000_000_000
+_REASON_S = 5.0
+"""So long a device's own reason stands: its next try has failed or succeeded by then."""
 
 Tell = Callable[[Event | Latch], None]
 
@@ -70,6 +73,7 @@ class Protection:
         self._scores: dict[str, Score] = {}
         self._models: dict[str, str] = {}
         self._heard_s = dict.fromkeys((*self._watches, *self._slopes), time.monotonic())
+        self._faulted_s: dict[str, float] = {}
         self._patience_s = {spec.name: max(1.0, 5 * spec.block_s) for spec in config.vibration}
         self._patience_s |= {spec.name: max(3.0, 3 * spec.period_s) for spec in config.temperature}
         self._score_heard_s = dict.fromkeys(self._watches, time.monotonic())
@@ -120,7 +124,11 @@ class Protection:
         return record
 
     def fault(self, sensor: str, reason: str, got_ns: int) -> None:
-        """The device does not answer."""
+        """The device does not answer, and says why."""
+        self._faulted_s[sensor] = time.monotonic()
+        self._blind(sensor, reason, got_ns)
+
+    def _blind(self, sensor: str, reason: str, got_ns: int) -> None:
         quantities = ("peak", "rms") if sensor in self._watches else ("temperature", "slope")
         with self._lock:
             t_ns = self._now_ns()
@@ -155,8 +163,9 @@ class Protection:
         """Call several times a second: notices sensors and models that have fallen silent."""
         now_s = time.monotonic()
         for sensor, heard_s in list(self._heard_s.items()):
-            if now_s - heard_s > self._patience_s[sensor]:
-                self.fault(sensor, f"no data for {now_s - heard_s:.0f} s", time.perf_counter_ns())
+            explained = now_s - self._faulted_s.get(sensor, -math.inf) <= _REASON_S
+            if now_s - heard_s > self._patience_s[sensor] and not explained:
+                self._blind(sensor, f"no data for {now_s - heard_s:.0f} s", time.perf_counter_ns())
         for sensor, heard_s in list(self._score_heard_s.items()):
             if now_s - heard_s > self._silent_s:
                 with self._lock:
@@ -330,7 +339,17 @@ class Protection:
 
     def _clock_health(self, watch: VibrationWatch) -> ClockHealth:
         clock = watch.clock
-        return ClockHealth(watch.name, clock.rate_hz, clock.ppm, clock.jitter_ms, clock.lost, clock.blocks)
+        _, late_p99_us, late_max_us = watch.lateness.summary_us()
+        return ClockHealth(
+            watch.name,
+            clock.rate_hz,
+            clock.ppm,
+            clock.jitter_ms,
+            clock.lost,
+            clock.blocks,
+            late_p99_us / 1e3,
+            late_max_us / 1e3,
+        )
 
 
 def _words(validity: Validity) -> str:

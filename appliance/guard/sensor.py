@@ -2,10 +2,11 @@
 
 from collections import deque
 
+from appliance.guard.latency import LatencyHistogram
 from appliance.guard.limits import peak_rms_mps2
 from appliance.guard.sampleclock import SampleClock
 from appliance.guard.validity import BlockValidity
-from appliance.records import SampleBlock
+from appliance.records import SampleBlock, Validity
 from hw.ports import Samples, Vibration
 
 _ARRIVALS = 256
@@ -18,6 +19,7 @@ class VibrationWatch:
     def __init__(self, name: str, sensor: Vibration) -> None:
         self.name = name
         self.clock = SampleClock(sensor.rate_hz)
+        self.lateness = LatencyHistogram()
         self._sensor = sensor
         self._validity = BlockValidity(sensor)
         self._seq = 0
@@ -34,8 +36,13 @@ class VibrationWatch:
     def judge(self, samples: Samples) -> tuple[SampleBlock, float, float]:
         """The block of one drain with n >= 1 samples, and its peak and RMS in m/s²."""
         counts = samples.counts
+        if self.clock.nominal_hz != self._sensor.rate_hz:  # a chip may know its own trim, once it is started
+            self.clock = SampleClock(self._sensor.rate_hz, lost=self.clock.lost)
         self.clock.update(len(counts), samples.host_ns, samples.lost)
+        self.lateness.add(samples.late_ns / 1e3)
         validity = self._validity.check(counts, samples.lost, self.clock.ppm)
+        if samples.clipped:
+            validity |= Validity.CLIP
         peak, rms = peak_rms_mps2(counts, self._validity.mean_counts, self._sensor.scale_mps2)
         rate_hz = self.clock.rate_hz
         block = SampleBlock(

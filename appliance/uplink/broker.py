@@ -36,7 +36,7 @@ class Broker:
 
     def __init__(self, config: Config, start: int) -> None:
         self._config = config.uplink
-        self._password = _password(config.uplink.password_file)
+        self._password = read_password(config.uplink.password_file)
         self._device = config.machine.device
         self._prefix = prefix(config.machine)
         self._start = start
@@ -207,7 +207,8 @@ class Broker:
         return msgspec.json.encode(status)
 
 
-def _password(file: Path | None) -> str | None:
+def read_password(file: Path | None) -> str | None:
+    """The broker's password; None where no file is named. Raises ConfigError."""
     if file is None:
         return None
     try:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from appliance import wire
 from appliance.clock import WallClock
-from appliance.config import Config, Limit, Limits, SimTemperature, SimVibration
+from appliance.config import Config, Limit, Limits
 from appliance.desk import status
 from appliance.errors import ApplianceError
 from appliance.guard.feed import Feed
 from appliance.guard.protection import Protection
 from appliance.records import ChannelState, Level
+from appliance.sensors import SimTemperature, SimVibration
 from hw.ports import Reading
 from hw.sim.relay import SimRelay
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from appliance.clock import WallClock
-from appliance.config import Config, Limit, Limits, SimTemperature, SimVibration
+from appliance.config import Config, Limit, Limits
 from appliance.guard.latch import Latch
 from appliance.guard.protection import Protection
 from appliance.records import Event, MachineState, Quality, Score
+from appliance.sensors import SimTemperature, SimVibration
 from hw.ports import STANDARD_GRAVITY_MPS2, Reading, Samples
 from hw.sim.relay import SimRelay
 
@@ -18,6 +19,10 @@ RATE_HZ = 1000.0
 BLOCK_S = 0.1
 SCALE_MPS2 = 0.005
 BEGIN_NS = 7_000_000_000_000
+
+# Peaks, m/s²: in Danger, in Alert, in neither by the peak's `limits`.
+VIOLENT, LOUD, QUIET = 140.0, 100.0, 1.0
+NO_RMS = {"rms_mps2": Limit(alert=150.0)}  # for `limits`: only the peak judges
 
 
 @dataclass

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from mounted import SCALE_MPS2, Port, wave
 
-from appliance.config import Duty, Fault, Trouble
+from appliance.config import Duty, Fault
 from appliance.guard.sensor import VibrationWatch
 from appliance.guard.validity import BlockValidity
 from appliance.records import Validity
+from appliance.sensors import Trouble
 from hw.ports import PortError
 from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.clock import SimClock

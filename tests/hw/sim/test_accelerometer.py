@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from appliance.config import Duty, Trouble
+from appliance.config import Duty
+from appliance.sensors import Trouble
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Vibration
 from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.clock import SimClock

@@ -1,0 +1,1 @@
+"""Simulated chips: registers, FIFOs and conversions, byte for byte."""

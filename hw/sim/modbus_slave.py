@@ -1,0 +1,123 @@
+"""A Modbus RTU slave on a real pseudo-terminal, with an adapter that may echo and answers that go wrong."""
+
+import os
+import pty
+import select
+import threading
+import time
+import tty
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from hw.modbus import READ_HOLDING, READ_INPUT, WRITE_ONE, crc16, frame
+
+Fate = Literal["right", "silence", "crc", "torn", "wrong_slave", "exception", "late", "short_count"]
+ILLEGAL_ADDRESS, BUSY = 2, 6
+QUESTION_SIZE = 8
+
+
+class ModbusSlave:
+    """One slave. `link` is where the tty is found: it goes with `unplug` and comes back with `plug_in`."""
+
+    def __init__(
+        self,
+        link: Path,
+        slave: int,
+        words: Callable[[int, int], Sequence[int] | None],
+        *,
+        echo: bool = False,
+        late_s: float = 0.5,
+    ) -> None:
+        """Power it.
+
+        Args:
+            link: path of the symbolic link to make, as udev makes those in /dev/serial/by-id.
+            slave: its address.
+            words: answers (first, count) with that many registers; None = there are none such.
+            echo: the adapter hears what the master sends.
+            late_s: how late a "late" answer is.
+        """
+        self.link = link
+        self.written: list[tuple[int, int]] = []
+        """(register, value) of every write."""
+        self.fates: deque[Fate] = deque()
+        """What becomes of the next answers; after them all are right."""
+        self.questions = 0
+        self._slave = slave
+        self._words = words
+        self._echo = echo
+        self._late_s = late_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="modbus-slave", daemon=True)
+        self._master = -1
+        self._kept = -1
+        self.plug_in()
+
+    def plug_in(self) -> None:
+        """Appear, on another pty than before."""
+        self._master, self._kept = pty.openpty()
+        tty.setraw(self._kept)
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(os.ttyname(self._kept))
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._serve, name="modbus-slave", daemon=True)
+        self._thread.start()
+
+    def unplug(self) -> None:
+        """Vanish: whoever has the tty open gets a hang-up."""
+        self._stop.set()
+        self._thread.join()
+        self.link.unlink(missing_ok=True)
+        os.close(self._kept)
+        os.close(self._master)
+
+    def _serve(self) -> None:
+        received = b""
+        while not self._stop.is_set():
+            ready, _, _ = select.select([self._master], [], [], 0.02)
+            if not ready:
+                received = b""  # a pause ends a frame
+                continue
+            data = os.read(self._master, 4096)
+            if self._echo:
+                os.write(self._master, data)
+            received += data
+            while len(received) >= QUESTION_SIZE:
+                question, received = received[:QUESTION_SIZE], received[QUESTION_SIZE:]
+                self._heard(question)
+
+    def _heard(self, question: bytes) -> None:
+        if question[-2:] != crc16(question[:-2]) or question[0] != self._slave:
+            return
+        self.questions += 1
+        fate = self.fates.popleft() if self.fates else "right"
+        answer = self._spoilt(self._answer(question), question[1], fate)
+        if fate == "late":
+            time.sleep(self._late_s)
+        if answer:
+            os.write(self._master, answer)
+
+    def _answer(self, question: bytes) -> bytes:
+        function = question[1]
+        first, second = (int.from_bytes(question[at : at + 2], "big") for at in (2, 4))
+        if function == WRITE_ONE:
+            self.written.append((first, second))
+            return question
+        words = self._words(first, second) if function in (READ_HOLDING, READ_INPUT) else None
+        if words is None:
+            return frame(self._slave, function | 0x80, bytes([ILLEGAL_ADDRESS]))
+        data = b"".join(word.to_bytes(2, "big") for word in words)
+        return frame(self._slave, function, bytes([len(data)]) + data)
+
+    def _spoilt(self, answer: bytes, function: int, fate: Fate) -> bytes:
+        spoilt: dict[Fate, bytes] = {
+            "silence": b"",
+            "crc": answer[:-1] + bytes([answer[-1] ^ 0x10]),
+            "torn": answer[: len(answer) // 2],
+            "wrong_slave": frame(self._slave + 1, function, answer[2:-2]),
+            "exception": frame(self._slave, function | 0x80, bytes([BUSY])),
+            "short_count": frame(self._slave, function, bytes([answer[2] ^ 2]) + answer[3:-2]),
+        }
+        return spoilt.get(fate, answer)

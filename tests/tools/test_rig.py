@@ -1,0 +1,127 @@
+"""The rig: its kernel is found or its absence named, its machine obeys, and its watchdog bites."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RIG = Path(__file__).resolve().parents[2] / "tools" / "rig"
+sys.path.insert(0, str(RIG))
+
+import boot  # noqa: E402
+import kernel  # noqa: E402
+
+BUILT = kernel.built()
+needs_kernel = pytest.mark.skipif(
+    BUILT is None, reason="the rig's kernel is not built; run: tools/rig/rig build"
+)
+
+
+def rig(*arguments: str, limit_s: float) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RIG / "rig"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
+
+
+def test_without_the_kernels_source_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel, "SOURCES", tmp_path)
+    assert kernel.built() is None
+    with pytest.raises(kernel.RigError, match="run: apt-get install --no-install-recommends linux-source"):
+        kernel.build()
+
+
+def test_the_newest_source_is_taken_and_each_has_a_kernel_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel, "SOURCES", tmp_path)
+    monkeypatch.setenv("RIG_CACHE", str(tmp_path / "cache"))
+    for version in ("6.1", "6.12", "5.10"):
+        (tmp_path / f"linux-source-{version}.tar.xz").write_bytes(b"")
+    assert kernel.source().name == "linux-source-6.12.tar.xz"
+    places = {kernel._place(kernel.source())}
+    monkeypatch.setattr(kernel, "CONFIG", tmp_path / "another.config")
+    (tmp_path / "another.config").write_text("CONFIG_64BIT=y\n")
+    places.add(kernel._place(kernel.source()))
+    assert len(places) == 2
+    assert {place.parent for place in places} == {tmp_path / "cache"}
+
+
+def test_an_option_that_kconfig_drops_is_told(tmp_path):
+    (tmp_path / ".config").write_text(kernel.CONFIG.read_text().replace("CONFIG_GPIO_SIM=y", "# not set"))
+    with pytest.raises(kernel.RigError, match="Kconfig dropped CONFIG_GPIO_SIM=y; add"):
+        kernel._check_config(tmp_path / ".config")
+
+
+@needs_kernel
+def test_the_exit_status_and_the_words_come_out():
+    heard: list[str] = []
+    outcome = boot.boot(
+        BUILT, ["/bin/sh", "-c", "echo $GREETING; exit 7"], {"GREETING": "hello"}, 30.0, heard.append
+    )
+    assert (outcome.status, outcome.boots) == (7, 1)
+    assert "hello" in heard
+
+
+@needs_kernel
+def test_the_hosts_files_are_read_only_inside():
+    target = Path(__file__).with_name("written_by_the_rig")
+    outcome = boot.boot(BUILT, ["/bin/sh", "-c", f"echo x > {target}"], {}, 30.0)
+    assert outcome.status != 0
+    assert not target.exists()
+
+
+@needs_kernel
+def test_a_machine_that_does_not_end_is_cut_off():
+    before, begin_s = machines(), time.monotonic()
+    with pytest.raises(boot.RigError, match=r"still up after 3 s, cut off; its last words:\n(?s:.*)waiting"):
+        boot.boot(BUILT, ["/bin/sh", "-c", "echo waiting; sleep 60"], {}, 3.0)
+    assert time.monotonic() - begin_s < 10.0
+    assert machines() <= before
+
+
+def machines() -> set[str]:
+    """Processes of the rig's kernel: each process inside is one outside."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[0] for line in listed.splitlines() if str(BUILT.linux) in line}
+
+
+@needs_kernel
+@pytest.mark.slow
+def test_the_drivers_on_the_kernels_own_hardware():
+    contract = ("tests/hw/contract/test_relay.py", "tests/hw/contract/test_input.py")
+    done = rig("run", "tests/hw/kernel", *contract, limit_s=200.0)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed
+    assert int(passed[1]) >= 45  # without rpi-lgpio; with it 55
+    assert "failed" not in done.stdout
+
+
+@needs_kernel
+@pytest.mark.slow
+def test_a_hung_guard_is_ended_by_the_watchdog():
+    done = rig("watchdog", limit_s=90.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout
+    energised, hangs = said.index("fed for 8 s; relay energised: True"), said.index("the guard hangs")
+    reset = said.index("the watchdog reset the machine; it came back")
+    assert energised < hangs < reset
+    assert "rig: 2 boots, exit status 0" in said
+
+
+@needs_kernel
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_what_it_started(number):
+    before = machines()
+    command = [sys.executable, str(RIG / "rig"), "watchdog"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        end_s = time.monotonic() + 10.0
+        while machines() <= before:
+            assert time.monotonic() < end_s, "no machine after 10 s"
+            time.sleep(0.05)
+        started.send_signal(number)
+        _, said = started.communicate(timeout=10)
+    assert started.returncode == 130
+    assert "everything it started is ended" in said
+    assert machines() <= before

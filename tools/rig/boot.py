@@ -1,0 +1,113 @@
+"""One boot of the rig's machine: the host's files read-only, one command inside, then off."""
+
+import contextlib
+import json
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernel import HERE, Kernel, RigError
+
+ROOT = HERE.parents[1]
+MEMORY = "1024M"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """status: of the command, None when the machine went down without one; boots: how often it came up."""
+
+    status: int | None
+    boots: int
+    output: str
+
+
+def boot(
+    kernel: Kernel,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    limit_s: float,
+    hear: Callable[[str], None] = lambda _: None,
+    resets: int = 0,
+) -> Outcome:
+    """Boot, run `argv` inside in the project's folder, power off.
+
+    Args:
+        kernel: see kernel.build.
+        argv: the command; paths are the host's.
+        environment: added to the machine's small environment; APPLIANCE_RIG there is the number of the boot.
+        limit_s: the machine is cut off after this long.
+        hear: called with every line of the console.
+        resets: how often a machine that went down by itself is started again, as a board does after a reset;
+            User Mode Linux only dies of it.
+
+    Raises:
+        RigError: the machine had to be cut off; with the end of its console.
+    """
+    with tempfile.TemporaryDirectory(prefix="rig-") as scratch:
+        shared = Path(scratch)
+        order = {
+            "argv": list(argv),
+            "folder": str(ROOT),
+            "i2c_stub": str(kernel.i2c_stub),
+            "seed": secrets.token_hex(64),
+            "environment": {"PYTHONDONTWRITEBYTECODE": "1", **environment},
+        }
+        (shared / "command.json").write_text(json.dumps(order))
+        init = shared / "init"
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        init.write_text(
+            f"#!/bin/sh\nexport PATH={path} HOME=/run PYTHONDONTWRITEBYTECODE=1\n"
+            f"exec {shlex.join([sys.executable, '-u', str(HERE / 'guest.py'), scratch])}\n"
+        )
+        init.chmod(0o755)
+        status, boots, output = shared / "status", 0, ""
+        while not status.exists() and boots <= resets:
+            words, cut = _run(kernel, init, limit_s, hear)
+            boots, output = boots + 1, output + words
+            if cut:
+                raise RigError(f"still up after {limit_s:.0f} s, cut off; its last words:\n{output[-2000:]}")
+        return Outcome(int(status.read_text()) if status.exists() else None, boots, output)
+
+
+def _run(kernel: Kernel, init: Path, limit_s: float, hear: Callable[[str], None]) -> tuple[str, bool]:
+    """Console output, and whether the machine had to be cut off. Its processes are one group, all ours."""
+    command = [
+        str(kernel.linux), f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
+        "con=null", "con0=null,fd:1", "ssl=null", "quiet", "panic=1", f"uml_dir={init.parent}",
+        "softdog.soft_margin=4", f"init={init}",
+    ]  # fmt: skip
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as machine:
+        assert machine.stdout is not None
+        timer = threading.Timer(limit_s, _kill, (machine.pid,))
+        timer.start()
+        try:
+            for line in machine.stdout:
+                lines.append(line)
+                hear(line.rstrip("\r\n"))
+        finally:
+            cut = not timer.is_alive()
+            timer.cancel()
+            _kill(machine.pid)
+    return "".join(lines), cut
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
