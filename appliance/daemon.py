@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 PARENT_VARIABLE = "APPLIANCE_PARENT_PID"
 """Environment: the process that started us in the foreground; we end when it does."""
+EPOCH_VARIABLE = "APPLIANCE_SIM_EPOCH_NS"
+"""Environment: CLOCK_MONOTONIC at which the simulated machine was switched on; unset = now."""
 _PR_SET_PDEATHSIG = 1
 _JOIN_S = 3.0
 

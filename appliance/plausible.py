@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from appliance.config import Config, Limit, Uplink
-from appliance.sensors import RecordedVibration, VibrationSensor
+from appliance.sensors import STANDARD_GRAVITY_MPS2, RecordedVibration, VibrationSensor
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
 from appliance.wiring import miswired
 
-STANDARD_GRAVITY_MPS2 = 9.80665
 FEWEST_WINDOW_SAMPLES = 16
 """A shorter window carries no feature."""
 

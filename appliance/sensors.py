@@ -15,6 +15,8 @@ Token = Annotated[
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Whole = Annotated[int, Meta(ge=0)]
+STANDARD_GRAVITY_MPS2 = 9.80665
+"""Here once more beside hw.ports: configuration and uplink import nothing of hw."""
 BlockSeconds = Annotated[float, Meta(ge=0.005, le=1.0)]
 PeriodSeconds = Annotated[float, Meta(ge=0.1, le=600)]
 I2cAddress = Annotated[int, Meta(ge=0x03, le=0x77)]
@@ -211,7 +213,7 @@ class DigitizerVibration(
     @property
     def range_g(self) -> float:
         """Full scale of 16 bits, ± g."""
-        return self.scale_mps2 * 32767 / 9.80665
+        return self.scale_mps2 * 32767 / STANDARD_GRAVITY_MPS2
 
 
 BusVibration = Lsm6dsoVibration | Iis3dwbVibration | Adxl345Vibration | Lis3dhVibration | Adxl355Vibration

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from appliance import wire
+from appliance.daemon import EPOCH_VARIABLE
 from appliance.desk.broker import Broker, Subscriber
 from appliance.desk.supervise import Supervisor
 from appliance.desk.trend import Trend
@@ -91,7 +92,7 @@ class Demo:
         self.tripped_s: float | None = None
         self.broker_up = False
         self._epoch_ns = time.monotonic_ns()
-        os.environ["APPLIANCE_SIM_EPOCH_NS"] = str(self._epoch_ns)
+        os.environ[EPOCH_VARIABLE] = str(self._epoch_ns)
         self._link: wire.Link | None = None
         self._seen: set[int] = set()
         self._said_fault = False

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.daemon import PARENT_VARIABLE
+from appliance.daemon import EPOCH_VARIABLE, PARENT_VARIABLE
 from appliance.errors import EX_CONFIG
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start all of them, around one simulated machine."""
-        os.environ.setdefault("APPLIANCE_SIM_EPOCH_NS", str(time.monotonic_ns()))
+        os.environ.setdefault(EPOCH_VARIABLE, str(time.monotonic_ns()))
         for child in self.children.values():
             child.start()
 

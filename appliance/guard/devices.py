@@ -3,12 +3,10 @@
 import os
 
 from appliance.config import Config
+from appliance.daemon import EPOCH_VARIABLE
 from appliance.guard.output import open_health, open_relay
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.sensors import RecordedVibration
-
-EPOCH_VARIABLE = "APPLIANCE_SIM_EPOCH_NS"
-"""Environment: CLOCK_MONOTONIC at which the simulated machine was switched on; unset = now."""
 
 
 class Devices:

@@ -21,12 +21,12 @@ from appliance.records import (
     TemperatureReading,
     Validity,
 )
+from appliance.sensors import STANDARD_GRAVITY_MPS2
 from appliance.uplink.topics import EventPayload, Info, InfoChannel, Metric, State, Telemetry
 
-_STANDARD_GRAVITY_MPS2 = 9.80665
 _SEVERITY_N: dict[Severity, int] = {"info": 0, "warning": 1, "alarm": 2, "critical": 3}
 _LEVEL_NAMES = ("normal", "learning", "warning", "alarm", "tripped")
-_DISPLAY = {"_mps2": ("_g", 1 / _STANDARD_GRAVITY_MPS2), "_mms": ("_mm_s", 1.0), "_degc": ("_c", 1.0)}
+_DISPLAY = {"_mps2": ("_g", 1 / STANDARD_GRAVITY_MPS2), "_mms": ("_mm_s", 1.0), "_degc": ("_c", 1.0)}
 _UNITS = {"_g": "g", "_mm_s": "mm/s", "_c": "°C", "_hz": "Hz", "_s": "s"}
 _MESSAGE_MOST = 240
 _ENVELOPE = {"v", "id", "ts", "tsq", "backfill"}
