@@ -16,11 +16,12 @@ from appliance.sensors import (
     TemperatureSensor,
     VibrationSensor,
     driver,
+    is_simulated,
+    is_spi,
 )
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
 
-SIMULATED = "sim"
 I2C_HZ = {Lsm6dsoVibration: 3332, Adxl345Vibration: 1600}
 """The highest rate that a 400 kHz I2C bus carries, of chips that know a higher one."""
 THERMOMETER_TROUBLES = ("stuck", "lost")
@@ -44,7 +45,7 @@ def miswired(config: Config) -> Iterator[Fault]:
 def is_real(sensor: Sensor) -> bool:
     """Whether it measures the world: neither simulated nor recorded."""
     if isinstance(sensor, ChipVibration | ChipTemperature):
-        return sensor.bus != SIMULATED
+        return not is_simulated(sensor.bus)
     return not isinstance(sensor, SimVibration | SimTemperature | RecordedVibration)
 
 
@@ -59,7 +60,7 @@ def _times(config: Config, sensor: Sensor, keys: Keys) -> Iterator[Fault]:
 def _only_simulated(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
     if not isinstance(sensor, ChipVibration | ChipTemperature) or not is_real(sensor):
         return
-    remedy = f'expected it on bus = "{SIMULATED}" only; remove it'
+    remedy = "expected it on a simulated bus only; remove it"
     bus = ((*keys, "bus"),)
     if isinstance(sensor, ChipVibration) and sensor.clock_ppm:
         found = f"{sensor.clock_ppm:g} for a chip on {_where(sensor)}, which has a clock of its own"
@@ -70,12 +71,13 @@ def _only_simulated(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
 
 
 def _too_fast(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
-    if not isinstance(sensor, Lsm6dsoVibration | Adxl345Vibration) or "spidev" in sensor.bus:
+    if not isinstance(sensor, Lsm6dsoVibration | Adxl345Vibration) or is_spi(sensor.bus):
         return
     most_hz = I2C_HZ[type(sensor)]
     if sensor.rate_hz > most_hz:
         found = f"{sensor.rate_hz} on {_where(sensor)}, an I2C bus, which carries {most_hz} Hz of it at most"
-        remedy = f"expected {most_hz} or less, or an SPI bus; lower it, or wire it to /dev/spidevB.C"
+        spi = "sim:spi" if is_simulated(sensor.bus) else "/dev/spidevB.C"
+        remedy = f"expected {most_hz} or less, or an SPI bus; lower it, or wire it to {spi}"
         yield Fault((*keys, "rate_hz"), f"{found}; {remedy}", ((*keys, "bus"),))
 
 
@@ -119,7 +121,7 @@ def _place(sensor: Sensor) -> tuple[Place, str]:
     if isinstance(sensor, DigitizerVibration):
         return (str(sensor.port), None), "port"
     if isinstance(sensor, ChipVibration | ChipTemperature):
-        if "spidev" in sensor.bus:
+        if is_spi(sensor.bus):
             return (sensor.bus, None), "bus"
         return (sensor.bus, getattr(sensor, "address", None)), "address"
     key = "serial" if hasattr(sensor, "serial") else "file"

@@ -21,7 +21,7 @@ speed = 20.0
 [[vibration]]
 name = "de"
 driver = "lsm6dso"
-bus = "sim"
+bus = "sim:i2c"
 clock_ppm = 12000.0
 {de}
 [[vibration]]
@@ -31,7 +31,7 @@ driver = "sim"
 [[temperature]]
 name = "bearing"
 driver = "tmp117"
-bus = "sim"
+bus = "sim:i2c"
 {bearing}
 [relay]
 driver = "sim"
@@ -43,15 +43,15 @@ port = {port}
 MORE_CHIPS = """[[vibration]]
 name = "nde"
 driver = "adxl345"
-bus = "sim"
+bus = "sim:i2c"
 [[vibration]]
 name = "gear"
 driver = "lis3dh"
-bus = "sim"
+bus = "sim:i2c"
 [[temperature]]
 name = "oil"
 driver = "mcp9808"
-bus = "sim"
+bus = "sim:i2c"
 """
 
 
