@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from appliance.config import Config
+from appliance.config import Config, Transmitter
 from appliance.sensors import (
     Adxl345Vibration,
     ChipTemperature,
@@ -25,6 +25,8 @@ from appliance.toml_types import Fault
 I2C_HZ = {Lsm6dsoVibration: 3332, Adxl345Vibration: 1600}
 """The highest rate that a 400 kHz I2C bus carries, of chips that know a higher one."""
 THERMOMETER_TROUBLES = ("stuck", "lost")
+LINE_SETTINGS = ("baud", "parity", "stop_bits", "echo", "timeout_s")
+"""What transmitters on one line have in common."""
 Sensor = VibrationSensor | TemperatureSensor
 Place = tuple[str, int | None]
 
@@ -40,6 +42,7 @@ def miswired(config: Config) -> Iterator[Fault]:
         yield from _thermometer_troubles(sensor, keys)
     yield from _places(sensors)
     yield from _slow_chips(sensors)
+    yield from _lines(config)
 
 
 def is_real(sensor: Sensor) -> bool:
@@ -50,11 +53,15 @@ def is_real(sensor: Sensor) -> bool:
 
 
 def _times(config: Config, sensor: Sensor, keys: Keys) -> Iterator[Fault]:
+    if is_real(sensor):
+        yield from _real_time(config, f"{sensor.name!r} on {_where(sensor)}", (*keys, "driver"))
+
+
+def _real_time(config: Config, what: str, key: Keys) -> Iterator[Fault]:
     speed = config.simulation.speed
-    if speed != 1.0 and is_real(sensor):
-        found = f"{speed:g} beside {sensor.name!r} on {_where(sensor)}, which lives in real time"
-        remedy = "expected 1; set it, or simulate every sensor"
-        yield Fault(("simulation", "speed"), f"{found}; {remedy}", ((*keys, "driver"),))
+    if speed != 1.0:
+        found = f"{speed:g} beside {what}, which lives in real time"
+        yield Fault(("simulation", "speed"), f"{found}; expected 1; set it, or simulate every sensor", (key,))
 
 
 def _only_simulated(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
@@ -114,6 +121,38 @@ def _slow_chips(sensors: list[tuple[Keys, Sensor]]) -> Iterator[Fault]:
             found = f"{sensor.bus!r} at 100 kHz at most is shared with {other.name!r}, which needs 400 kHz"
             remedy = "expected a bus of its own; move one of them"
             yield Fault((*keys, "bus"), f"{found}; {remedy}", ((*keys, "driver"), (*other_keys, "bus")))
+
+
+def _lines(config: Config) -> Iterator[Fault]:
+    """Transmitters on one line with different settings or one address, or beside a digitizer."""
+    taken = {str(s.port): n for n, s in enumerate(config.vibration) if isinstance(s, DigitizerVibration)}
+    first_on: dict[str, tuple[int, Transmitter]] = {}
+    owners: dict[tuple[str, int], int] = {}
+    for n, one in enumerate(config.transmitter):
+        if one.simulated:
+            continue
+        keys: Keys = ("transmitter", n)
+        port = (*keys, "port")
+        if one.port in taken:
+            found = f"{one.port} is already the place of vibration[{taken[one.port]}]"
+            remedy = "expected a line of their own for transmitters; correct one of them"
+            yield Fault(port, f"{found}; {remedy}", (("vibration", taken[one.port], "port"),))
+        yield from _real_time(config, f"{one.name!r} on {one.port}", port)
+        m, first = first_on.setdefault(one.port, (n, one))
+        for name in LINE_SETTINGS:
+            mine, other = getattr(one, name), getattr(first, name)
+            if mine != other:
+                found = f"{mine} differs from the {other} of transmitter[{m}] on the same line, {one.port}"
+                about = (port, ("transmitter", m, name), ("transmitter", m, "port"))
+                yield Fault(
+                    (*keys, name), f"{found}; expected one setting for all; correct one of them", about
+                )
+        k = owners.setdefault((one.port, one.slave), n)
+        if k != n:
+            found = f"slave {one.slave} on {one.port} is already transmitter[{k}]"
+            remedy = "expected one transmitter an address; correct one of them"
+            about = (port, ("transmitter", k, "slave"), ("transmitter", k, "port"))
+            yield Fault((*keys, "slave"), f"{found}; {remedy}", about)
 
 
 def _place(sensor: Sensor) -> tuple[Place, str]:

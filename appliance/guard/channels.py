@@ -1,6 +1,7 @@
 """The channels of a configuration: which quantity of which sensor is watched, and with which limits."""
 
 from appliance.config import Config, Limit
+from appliance.guard import quantities
 from appliance.guard.alarm import Channel
 from appliance.records import Level
 
@@ -8,7 +9,9 @@ _NOT_OK_LEVEL = {"alert": Level.ALERT, "danger": Level.DANGER, "ignore": Level.N
 
 
 def of(config: Config) -> tuple[Channel, ...]:
-    """`.peak`, `.rms`, `.score` of each vibration sensor; `.temperature`, `.slope` of each thermometer."""
+    """`.peak`, `.rms`, `.score` of each vibration sensor; `.temperature`, `.slope` of each thermometer;
+    each quantity of a transmitter that has a limit.
+    """
     limits = config.limits
     found: list[Channel] = []
     for vibration in config.vibration:
@@ -19,6 +22,11 @@ def of(config: Config) -> tuple[Channel, ...]:
         found.append(_channel(config, f"{thermometer.name}.temperature", "degC", limits.temperature_degc))
         slope = limits.temperature_slope_degc_per_min
         found.append(_channel(config, f"{thermometer.name}.slope", "degC/min", slope))
+    readings = quantities.unheard(config)
+    for transmitter in config.transmitter:
+        units = {one.quantity: one.unit for one in readings[transmitter.name]}
+        for quantity, limit in transmitter.limits.items():
+            found.append(_channel(config, f"{transmitter.name}.{quantity}", units[quantity], limit))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from appliance.clock import WallClock
 from appliance.config import Config
-from appliance.guard import channels
+from appliance.guard import channels, quantities
 from appliance.guard.alarm import AlarmEngine, Transition
 from appliance.guard.interlock import Interlock, Reason
 from appliance.guard.latch import Latch
@@ -35,7 +35,7 @@ from appliance.records import (
     TemperatureReading,
     Validity,
 )
-from hw.ports import PortError, Reading, Relay, Samples, Vibration
+from hw.ports import PortError, Quantities, Reading, Relay, Samples, Vibration
 
 _DEGC_RANGE = (-55.0, 200.0)
 _MODEL_SILENT_S = 10.0
@@ -70,12 +70,15 @@ class Protection:
         self._watches = {name: VibrationWatch(name, sensor) for name, sensor in vibration.items()}
         self._slopes = {spec.name: TemperatureSlope() for spec in config.temperature}
         self._readings: dict[str, TemperatureReading] = {}
+        self._quantities = quantities.unheard(config)
+        self._limited = {spec.name: tuple(spec.limits) for spec in config.transmitter}
         self._scores: dict[str, Score] = {}
         self._models: dict[str, str] = {}
-        self._heard_s = dict.fromkeys((*self._watches, *self._slopes), time.monotonic())
+        self._heard_s = dict.fromkeys((*self._watches, *self._slopes, *self._limited), time.monotonic())
         self._faulted_s: dict[str, float] = {}
         self._patience_s = {spec.name: max(1.0, 5 * spec.block_s) for spec in config.vibration}
-        self._patience_s |= {spec.name: max(3.0, 3 * spec.period_s) for spec in config.temperature}
+        slow = (*config.temperature, *config.transmitter)
+        self._patience_s |= {spec.name: max(3.0, 3 * spec.period_s) for spec in slow}
         self._score_heard_s = dict.fromkeys(self._watches, time.monotonic())
         self._silent_s = max(_MODEL_SILENT_S, 3 * config.analysis.window_s)
         self._energised = False
@@ -123,18 +126,35 @@ class Protection:
         self._after(changes, action, latency_us)
         return record
 
+    def quantities(self, sensor: str, answer: Quantities, got_ns: int) -> None:
+        """Judge what a transmitter says: those of its quantities that have limits."""
+        with self._lock:
+            t_ns = self._advance(answer.host_ns)
+            self._quantities[sensor] = quantities.heard(self._quantities[sensor], answer)
+            changes = [
+                self._engine.update(f"{sensor}.{name}", t_ns, answer.by_name[name].value)
+                for name in self._limited[sensor]
+            ]
+            action = self._drive()
+            latency_us = (time.perf_counter_ns() - got_ns) / 1e3
+            self._heard_s[sensor] = time.monotonic()
+        self._after(changes, action, latency_us)
+
     def fault(self, sensor: str, reason: str, got_ns: int) -> None:
         """The device does not answer, and says why."""
         self._faulted_s[sensor] = time.monotonic()
         self._blind(sensor, reason, got_ns)
 
     def _blind(self, sensor: str, reason: str, got_ns: int) -> None:
-        quantities = ("peak", "rms") if sensor in self._watches else ("temperature", "slope")
+        watched: tuple[str, ...] = ("peak", "rms") if sensor in self._watches else ("temperature", "slope")
         with self._lock:
             t_ns = self._now_ns()
             if sensor in self._slopes:
                 self._readings[sensor] = TemperatureReading(sensor, t_ns, None, Validity.LOST)
-            changes = [self._engine.not_ok(f"{sensor}.{quantity}", t_ns, reason) for quantity in quantities]
+            if sensor in self._limited:
+                watched = self._limited[sensor]
+                self._quantities[sensor] = quantities.lost(self._quantities[sensor], t_ns)
+            changes = [self._engine.not_ok(f"{sensor}.{quantity}", t_ns, reason) for quantity in watched]
             action = self._drive()
             latency_us = (time.perf_counter_ns() - got_ns) / 1e3
         self._after(changes, action, latency_us)
@@ -238,6 +258,7 @@ class Protection:
                 clocks=tuple(self._clock_health(watch) for watch in self._watches.values()),
                 scores=tuple(self._scores.values()),
                 temperatures=tuple(self._readings.values()),
+                quantities=sum(self._quantities.values(), ()),
                 latency_us=self.latency.summary_us(),
                 score_latency_us=self.score_latency.summary_us(),
                 trip_latency_us=self.trip_latency_us,
