@@ -16,7 +16,7 @@ from appliance.guard.alarm import AlarmEngine, Transition
 from appliance.guard.interlock import Interlock, Reason
 from appliance.guard.latch import Latch
 from appliance.guard.latency import LatencyHistogram
-from appliance.guard.limits import TemperatureSlope
+from appliance.guard.limits import Slope as TemperatureSlope
 from appliance.guard.report import Reporter
 from appliance.guard.sensor import VibrationWatch
 from appliance.records import (
