@@ -44,8 +44,10 @@ class MachineState(Enum):
     """What the machine does. A stopped machine is a state, never an anomaly; only `running` is scored."""
 
     OFF = "off"
-    TRANSIENT = "transient"
+    STARTING = "starting"
     RUNNING = "running"
+    STOPPING = "stopping"
+    TRANSIENT = "transient"
     UNKNOWN = "unknown"
 
 
