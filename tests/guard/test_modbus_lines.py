@@ -11,6 +11,7 @@ from appliance_processes import Folder, end, eventually, heard
 
 from appliance.check import load
 from appliance.config import Config
+from appliance.desk import sensing
 from appliance.guard.modbus_lines import ModbusLines
 from appliance.guard.sensors import World
 from appliance.records import GuardState, QuantityReading
@@ -179,6 +180,11 @@ class Watched:
         assert self.state is not None
         return self.state
 
+    def selftest(self, state: GuardState) -> str:
+        """What a selftest beside the guard makes of it."""
+        findings = {one.what: one.verdict for one in sensing.told(load(self.here.config), state)}
+        return findings["transmitter pump"]
+
     def reading(self, quantity: str) -> QuantityReading:
         assert self.state is not None
         return next(one for one in self.state.quantities if one.quantity == quantity)
@@ -209,11 +215,15 @@ def test_every_fault_is_not_ok_with_its_reason_and_recovers(watched):
         watched.comes_to("")
         assert watched.reading("x-crest").value > 1.0
     watched.slave.unplug()
-    watched.comes_to("expected")
+    assert watched.selftest(watched.comes_to("expected")) == "FAIL"
     watched.slave.plug_in()
     state = watched.comes_to("")
     assert state.relay_energised
+    assert watched.selftest(state) == "ok"
     assert len(state.quantities) == len(QM30VT2.units)
+    page = watched.here.ask("status").stdout
+    assert "channel  pump.z-velocity-rms: 0." in page
+    assert "quantity pump.x-crest: 3." in page
     assert "Traceback" not in watched.here.log("guard")
 
 
