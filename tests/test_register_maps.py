@@ -167,6 +167,15 @@ def test_what_cannot_be(name, tmp_path):
         assert words in message
 
 
+def test_the_page_shows_a_map_and_a_table_that_are_right(tmp_path):
+    page = (ROOT / "docs" / "ADDING-A-SENSOR.md").read_text(encoding="utf-8")
+    own_map, table = (block.split("```")[0] for block in page.split("```toml\n")[1:])
+    (tmp_path / "flow-meter.toml").write_text(own_map, encoding="utf-8")
+    [config] = load(written(tmp_path, table)).transmitter
+    assert register_maps.load(config.map).units == {"flow": "l/s", "oil": "°C"}
+    assert config.limits == {"oil": Limit(alert=80.0, danger=95.0)}
+
+
 def test_simulated_ones_have_a_line_each_at_any_speed(tmp_path):
     text = "simulation.speed = 8\n" + transmitter(port='"sim"') + transmitter("fan", port='"sim"', baud=9600)
     assert len(load(written(tmp_path, text)).transmitter) == 2
