@@ -84,15 +84,48 @@ class Simulation(Struct, forbid_unknown_fields=True, frozen=True):
     """Starts, stops, speed and load; without a step it runs at nameplate speed."""
 
 
-class Limit(Struct, forbid_unknown_fields=True, frozen=True):
-    """Two levels of one quantity. A level left out is not watched. delay_s: time delay of both levels."""
+class Levels(Struct, forbid_unknown_fields=True, frozen=True):
+    """Alert and Danger in one state of the machine. A level left out is not watched in it."""
 
-    alert: Positive | None = None
-    """Alert at or above this level; left out: not watched."""
-    danger: Positive | None = None
-    """Danger, and the relay drops, at or above this level; left out: not watched."""
+    alert: float | None = None
+    """Alert from this level on; left out: not watched."""
+    danger: float | None = None
+    """Danger from this level on; left out: not watched."""
+
+
+class Limit(Struct, forbid_unknown_fields=True, frozen=True):
+    """Two levels of one quantity, and how they come and go."""
+
+    alert: float | None = None
+    """Alert from this level on; left out: not watched."""
+    danger: float | None = None
+    """Danger from this level on; left out: not watched. Danger drops the relay, alone or by vote ([[trip]])."""
     delay_s: NotNegative = 3.0
-    """How long the level must stand before it counts, s."""
+    """How long the value must be beyond a level before it counts, s."""
+    danger_delay_s: NotNegative | None = None
+    """The same for Danger alone, s; left out: delay_s."""
+    off_delay_s: NotNegative = 0.0
+    """How long the value must be back before a level clears, s."""
+    deadband: Fraction = 0.05
+    """Share of the setpoint by which the value must be back before a level clears."""
+    direction: Literal["over", "under"] = "over"
+    """Whether a value at and over its level is bad, or one at and under it."""
+    latch: Literal["danger", "both", "none"] = "danger"
+    """Levels that stand until reset, whatever the value does. A trip is latched in any case."""
+    not_ok: NotOkPolicy | None = None
+    """What NOT OK counts as here; left out: limits.not_ok."""
+    realarm_s: NotNegative = 0.0
+    """A level that stands is announced again after so long, s; 0: once."""
+    off: Levels | None = None
+    """Levels while the machine is off, instead of those above."""
+    starting: Levels | None = None
+    """Levels while it starts."""
+    running: Levels | None = None
+    """Levels while it runs."""
+    stopping: Levels | None = None
+    """Levels while it runs down."""
+    transient: Levels | None = None
+    """Levels while its speed or load changes."""
 
 
 class Limits(Struct, forbid_unknown_fields=True, frozen=True):
@@ -102,16 +135,56 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     """Largest acceleration of a block without its mean, m/s²."""
     rms_mps2: Limit = Limit(alert=15.0, danger=30.0)
     """RMS acceleration of a block without its mean, m/s²."""
+    velocity_mms: Limit = Limit()
+    """Velocity RMS 10–1000 Hz of the worst axis, mm/s; machine.preset sets it to the zones of its class."""
+    velocity_slope_mms_per_min: Limit = Limit(delay_s=30.0)
+    """Rise of that velocity over the last ten minutes, mm/s per minute."""
     temperature_degc: Limit = Limit(alert=80.0, danger=95.0)
     """Temperature, °C."""
     temperature_slope_degc_per_min: Limit = Limit(alert=5.0, danger=10.0, delay_s=30.0)
     """Rise of temperature, °C/min."""
     score_ratio: Limit = Limit(alert=1.0, delay_s=10.0)
-    """Learned score over its threshold. Alert only by default: a score does not trip alone."""
+    """Learned score over its threshold. It raises an Alert alone, and trips only by a vote ([[trip]])."""
+    channels: dict[str, Limit] = {}
+    """Limits of single channels by name (`de.velocity`), instead of those above."""
     not_ok: NotOkPolicy = "alert"
     """What a channel that is NOT OK counts as."""
     not_ok_delay_s: NotNegative = 3.0
     """How long a channel must be NOT OK before it counts, s."""
+
+
+class Trip(Struct, forbid_unknown_fields=True, frozen=True):
+    """A trip group: channels that drop the relay only by vote. Danger of any other channel trips alone."""
+
+    name: Token
+    """The group's name in events; unique in the file."""
+    members: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Channels, as `de.velocity`; each in one group at most."""
+    vote: Annotated[
+        str, Meta(pattern=r"^[1-9]oo[1-9]$", description="as 1oo2, 2oo2 or 2oo3: so many of the members")
+    ]
+    """How many of the members must be in Danger."""
+    not_ok_member: Literal["counts towards the trip", "is left out"] = "counts towards the trip"
+    """What a member that cannot be judged does: 2oo3 becomes 1oo2, or it becomes 2oo2."""
+    learned: Literal["with an absolute limit", "alone, without any absolute limit"] = "with an absolute limit"
+    """Whether learned scores may trip without an absolute channel of the group in Danger too."""
+
+
+class Protection(Struct, forbid_unknown_fields=True, frozen=True):
+    """How the machine is protected beside its limits."""
+
+    power_up_inhibit_s: Annotated[float, Meta(ge=0, le=10)] = 0.5
+    """Nothing is judged for so long after the start, and the relay stays de-energised, s."""
+    trip_multiply: Annotated[float, Meta(ge=1, le=3)] = 1.0
+    """Factor on vibration levels while the machine starts (contact, or state `starting`); 1: none."""
+    trip_multiply_longest_s: Annotated[float, Meta(ge=0, le=600)] = 60.0
+    """So long at most, s; then the levels count as they stand until the next start."""
+    bypass_longest_s: Annotated[float, Meta(gt=0, le=28_800)] = 28_800.0
+    """Longest bypass of the trip, s."""
+    shelve_longest_s: Annotated[float, Meta(gt=0, le=604_800)] = 28_800.0
+    """Longest shelving of an Alert, s."""
+    proof_test_days: Annotated[float, Meta(gt=0, le=3650)] = 365.0
+    """Days after which a proof test of the relay is due."""
 
 
 class SimRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
@@ -255,6 +328,10 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """What a planned stop does to the relay: de-energise, or leave the line as it is for the next start."""
     limits: Limits = Limits()
     """Absolute limits."""
+    trip: tuple[Trip, ...] = ()
+    """Trip groups; a channel in none of them trips alone."""
+    protection: Protection = Protection()
+    """Inhibit, multiply, bypass, shelving, proof test."""
     analysis: Analysis = Analysis()
     """Windows and learning."""
     accelerator: CpuAccelerator | EdgeTpuAccelerator = CpuAccelerator()

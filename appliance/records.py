@@ -137,6 +137,7 @@ class EventKind(Enum):
 Severity = Literal["info", "warning", "alarm", "critical"]
 Action = Literal["none", "relay_opened", "relay_closed", "inhibited"]
 TimeQuality = Literal["ntp", "est", "none"]
+Zone = Literal["", "A", "B", "C", "D"]
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -179,6 +180,29 @@ class ChannelState(msgspec.Struct, frozen=True):
     latched: bool = False
     first_out: bool = False
     reason: str = ""
+    acknowledged: bool = True
+    shelved: bool = False
+    zone: Zone = ""
+
+
+class TripGroupState(msgspec.Struct, frozen=True):
+    """One trip group: `need` of `members` in Danger drop the relay. blind: members that cannot vote."""
+
+    name: str
+    need: int
+    members: tuple[str, ...]
+    danger: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+    tripped: bool = False
+
+
+class BypassState(msgspec.Struct, frozen=True):
+    """A bypass in force: no trip is begun before until_mono_ns."""
+
+    who: str
+    why: str
+    since_mono_ns: int
+    until_mono_ns: int
 
 
 class ClockHealth(msgspec.Struct, frozen=True):
@@ -203,6 +227,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     latency_us: p50, p99, max of block in memory -> verdict and relay decision, since the start.
     score_latency_us: the same of window complete in memory -> its score judged.
     trip_latency_us: of the last trip, block in memory -> relay line written.
+    reasons: why the relay is not energised. bypasses: so many since the box was made.
     """
 
     at_mono_ns: int
@@ -219,6 +244,12 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     latency_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
     score_latency_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
     trip_latency_us: float | None = None
+    groups: tuple[TripGroupState, ...] = ()
+    reasons: tuple[str, ...] = ()
+    bypass: BypassState | None = None
+    bypasses: int = 0
+    multiplying: bool = False
+    proof_test_due: bool = False
     events_accepted: int = 0
     pid: int = 0
 
@@ -231,6 +262,38 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 class Reset(msgspec.Struct, frozen=True, tag=True):
     """A person asks to clear the latch. Refused while the condition stands."""
+
+    who: str
+    why: str
+
+
+class Bypass(msgspec.Struct, frozen=True, tag=True):
+    """A person holds trips off for duration_s; what is tripped stays tripped. 0 ends the bypass in force."""
+
+    who: str
+    why: str
+    duration_s: float
+
+
+class Acknowledge(msgspec.Struct, frozen=True, tag=True):
+    """A person has seen the alarm of this channel."""
+
+    channel: str
+    who: str
+    comment: str = ""
+
+
+class Shelve(msgspec.Struct, frozen=True, tag=True):
+    """Announce no Alert of this channel for duration_s; Danger is told and trips all the same. 0 unshelves."""
+
+    channel: str
+    who: str
+    why: str
+    duration_s: float
+
+
+class ProofTest(msgspec.Struct, frozen=True, tag=True):
+    """A person asks to see the relay drop and come back: the machine stops."""
 
     who: str
     why: str
@@ -257,5 +320,8 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     event: Event
 
 
-Message = SampleBlock | TemperatureReading | Score | GuardState | Hello | Reset | Reply | Capture | Notice
+Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
+"""What a person may ask of the guard; each is answered with a Reply."""
+
+Message = SampleBlock | TemperatureReading | Score | GuardState | Hello | Request | Reply | Capture | Notice
 """Everything that travels on the guard's socket."""

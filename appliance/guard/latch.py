@@ -1,7 +1,7 @@
-"""The durable latch: a restart or a power cut after a trip finds the output still tripped.
+"""The durable latch: a restart or a power cut finds trip, bypass, shelving and acknowledgements as they were.
 
-Written by the thread that writes events, after the relay has moved. A latch file that cannot be read means
-that the latch cannot be known: the machine stays tripped.
+Written by a thread of its own, after the relay has moved. A latch file that cannot be read means that the latch
+cannot be known: the machine stays tripped.
 """
 
 import os
@@ -9,25 +9,60 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.records import Level
 
-class Latch(msgspec.Struct, frozen=True):
-    """What has to survive. channels: those latched in Danger, first out first."""
+
+class KeptBypass(msgspec.Struct, frozen=True):
+    """A bypass that was in force when the latch was written."""
+
+    who: str
+    why: str
+    remaining_s: float
+    key: bool = False
+
+
+class Latch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What has to survive.
+
+    channels: those that reached Danger since the last reset, first out first. groups: those that tripped.
+    latched: level of each channel that stands until reset. shelved_s: time left, s. saved_utc_ns: when written.
+    """
 
     tripped: bool = False
     channels: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    latched: dict[str, Level] = {}
+    unacknowledged: tuple[str, ...] = ()
+    shelved_s: dict[str, float] = {}
+    bypass: KeptBypass | None = None
+    bypasses: int = 0
+    proof_tested_utc_ns: int = 0
+    saved_utc_ns: int = 0
+
+    def after(self, gone_s: float) -> "Latch":
+        """The same so much later: what is left of bypass and shelving is less, and ends."""
+        left = {name: left_s - gone_s for name, left_s in self.shelved_s.items() if left_s > gone_s}
+        bypass = self.bypass
+        if bypass:
+            left_s = bypass.remaining_s - gone_s
+            bypass = msgspec.structs.replace(bypass, remaining_s=left_s) if left_s > 0.0 else None
+        return msgspec.structs.replace(self, shelved_s=left, bypass=bypass)
 
 
-def read(path: Path) -> tuple[Latch, str]:
+def read(path: Path, utc_ns: int) -> tuple[Latch, str]:
     """The latch, and a fault in words ("" if none). A damaged file reads as tripped, and a copy is kept.
 
+    utc_ns: now; the time that has passed since it was written is taken off bypass and shelving (a clock that went
+    back takes nothing off: what was left when it was written last is the most there can be).
     The file itself stays until the next `write`: moved away, it would read as not tripped at the next start.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Latch), ""
+        latch = msgspec.json.decode(path.read_bytes(), type=Latch)
     except FileNotFoundError:
         return Latch(), ""
     except (OSError, msgspec.DecodeError) as fault:
         return Latch(tripped=True), f"{path}: {fault}; {_keep_copy(path)}; tripped until reset"
+    return latch.after(max(0, utc_ns - latch.saved_utc_ns) / 1e9), ""
 
 
 def _keep_copy(path: Path) -> str:
