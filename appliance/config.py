@@ -99,7 +99,7 @@ class Limit(Struct, forbid_unknown_fields=True, frozen=True):
     alert: float | None = None
     """Alert from this level on; left out: not watched."""
     danger: float | None = None
-    """Danger from this level on; left out: not watched. Danger drops the relay, alone or by vote ([[trip]])."""
+    """Danger from this level on; left out: not watched. It drops the relay, alone or by vote ([[trip]])."""
     delay_s: NotNegative = 3.0
     """How long the value must be beyond a level before it counts, s."""
     danger_delay_s: NotNegative | None = None

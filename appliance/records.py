@@ -44,8 +44,10 @@ class MachineState(Enum):
     """What the machine does. A stopped machine is a state, never an anomaly; only `running` is scored."""
 
     OFF = "off"
-    TRANSIENT = "transient"
+    STARTING = "starting"
     RUNNING = "running"
+    STOPPING = "stopping"
+    TRANSIENT = "transient"
     UNKNOWN = "unknown"
 
 
@@ -143,7 +145,7 @@ Zone = Literal["", "A", "B", "C", "D"]
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something happened, once. id and seq are given by the store when it accepts the event.
 
-    type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`.
+    type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`. who, why: of an act.
     """
 
     kind: EventKind
@@ -162,6 +164,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     latency_ms: float | None = None
     model: str = ""
     evidence: str = ""
+    who: str = ""
+    why: str = ""
+    zone: Zone = ""
     id: int = 0
     seq: int = 0
 
@@ -284,7 +289,7 @@ class Acknowledge(msgspec.Struct, frozen=True, tag=True):
 
 
 class Shelve(msgspec.Struct, frozen=True, tag=True):
-    """Announce no Alert of this channel for duration_s; Danger is told and trips all the same. 0 unshelves."""
+    """Announce no Alert of this channel for duration_s; Danger is told and trips as ever. 0 unshelves."""
 
     channel: str
     who: str
@@ -306,6 +311,18 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+class Trace(msgspec.Struct, frozen=True, tag=True):
+    """Guard to analysis: what the rack was given, for evidence. `guard/trace.py` reads it.
+
+    seq: counts up by one; a hole is a loss. snapshot: the rack before the first step, b"" in most.
+    """
+
+    seq: int
+    at_mono_ns: int
+    snapshot: bytes
+    steps: bytes
+
+
 class Capture(msgspec.Struct, frozen=True, tag=True):
     """Guard to analysis: keep the waveform around this moment as evidence under `name`."""
 
@@ -323,5 +340,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
 """What a person may ask of the guard; each is answered with a Reply."""
 
-Message = SampleBlock | TemperatureReading | Score | GuardState | Hello | Request | Reply | Capture | Notice
+Message = (
+    SampleBlock | TemperatureReading | Score | GuardState | Hello | Request | Reply | Trace | Capture | Notice
+)
 """Everything that travels on the guard's socket."""

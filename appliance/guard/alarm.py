@@ -1,7 +1,7 @@
 """The alarm engine: values and OK states of every channel in, levels and their changes out. Pure.
 
-A value that is NOT OK is never read as normal: it neither clears a level nor lets a delay run on, and after its
-own delay it raises what the channel's policy says. docs/ALARMS.md draws the states.
+A value that is NOT OK is never read as normal: it neither clears a level nor lets a delay run on, and after
+its own delay it raises what the channel's policy says. docs/ALARMS.md draws the states.
 """
 
 import math
@@ -31,7 +31,7 @@ class AlarmEngine:
         multiply_longest_ns: int = 0,
         state: EngineState | None = None,
     ) -> None:
-        """multiply: factor of trip multiply. state: of an earlier engine; channels that are gone are left out."""
+        """multiply: factor of trip multiply. state: of an earlier engine; channels now gone are left out."""
         self.channels = {channel.name: channel for channel in channels}
         self._multiply = multiply
         self._multiply_longest_ns = multiply_longest_ns
@@ -49,7 +49,7 @@ class AlarmEngine:
         return self._settle(name, t_ns)
 
     def not_ok(self, name: str, t_ns: int, reason: str, at_least: float | None = None) -> list[Change]:
-        """No usable value. at_least: what is reached all the same (a clipped wave); it raises, never clears."""
+        """No usable value. at_least: what is reached all the same (a clipped wave); it raises only."""
         memory = self.state.channels[name]
         blind_ns = 0 if memory.seen_ns is None else max(0, t_ns - memory.seen_ns)
         memory.value, memory.reason, memory.seen_ns, memory.idle = at_least, reason, t_ns, False
@@ -237,11 +237,7 @@ class AlarmEngine:
 
     def _multiplication(self, t_ns: int) -> list[Change]:
         since_ns = self.state.multiply_ns
-        wanted = (
-            self._multiply > 1.0
-            and since_ns is not None
-            and t_ns - since_ns < self._multiply_longest_ns
-        )
+        wanted = self._multiply > 1.0 and since_ns is not None and t_ns - since_ns < self._multiply_longest_ns
         if wanted is self.state.multiplying:
             return []
         self.state.multiplying = wanted

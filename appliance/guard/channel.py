@@ -1,4 +1,4 @@
-"""One alarm channel: what is watched, the delays and deadband of its two levels, and what it remembers. Pure."""
+"""One alarm channel: what is watched, delay and deadband of its two levels, and what it remembers. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from appliance.records import ChannelState, Level, MachineState
+from appliance.records import ChannelState, Level, MachineState, Zone
+
+_ZONES: tuple[Zone, ...] = ("A", "B", "C", "D")
 
 
 class Setpoints(NamedTuple):
@@ -17,20 +19,23 @@ class Setpoints(NamedTuple):
     danger: float | None = None
 
 
+_UNWATCHED = Setpoints()
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """What to watch.
 
-    by_state: setpoints of one state of the machine, instead of the usual ones. under: at or below the setpoint
-    counts. deadband: share of the setpoint by which the value must be back. latch: levels that stand until reset.
-    multiplied: whether trip multiply may raise the setpoints. learned: a model's opinion, which never trips alone.
+    by_state: setpoints of one state of the machine, instead of the usual ones. under: at or below the
+    setpoint counts. deadband: share of the setpoint by which the value must be back. latch: levels that stand
+    until reset. multiplied: whether trip multiply may raise the setpoints. learned: a model's opinion.
     zone_edges: A/B, B/C, C/D in `unit`, empty where no zone is named. not_ok_level: NORMAL ignores NOT OK.
     realarm_ns: a level that stands so long is announced again; 0 = never.
     """
 
     name: str
     unit: str
-    setpoints: Setpoints = Setpoints()
+    setpoints: Setpoints = _UNWATCHED
     by_state: Mapping[MachineState, Setpoints] = field(default_factory=dict)
     under: bool = False
     alert_delay_ns: int = 0
@@ -79,7 +84,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Vote(NamedTuple):
-    """A channel's part in a trip group. pending: beyond Danger, its delay running. blind: nothing to go by."""
+    """A channel's part in a trip group. pending: beyond Danger, its delay running. blind: no opinion."""
 
     danger: bool
     pending: bool
@@ -150,8 +155,8 @@ def protects(spec: Channel) -> bool:
     return any(setpoints.danger is not None for setpoints in (spec.setpoints, *spec.by_state.values()))
 
 
-def zone(spec: Channel, value: float | None) -> str:
+def zone(spec: Channel, value: float | None) -> Zone:
     """Severity zone A to D; "" where none is named or nothing is measured."""
     if value is None or not spec.zone_edges:
         return ""
-    return "ABCD"[sum(value >= edge for edge in spec.zone_edges)]
+    return _ZONES[sum(value >= edge for edge in spec.zone_edges)]

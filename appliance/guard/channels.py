@@ -1,4 +1,4 @@
-"""The rack of a configuration: which quantity of which sensor is watched, with which limits and which votes."""
+"""The rack of a configuration: which quantities are watched, with which limits and which votes."""
 
 from appliance.config import Config, Levels, Limit, Trip
 from appliance.guard.channel import Channel, Setpoints, protects
@@ -39,7 +39,7 @@ def rack_of(config: Config) -> RackSpec:
 
 
 def of(config: Config) -> tuple[Channel, ...]:
-    """`.peak .rms .velocity .velocity-slope .score` of each accelerometer, `.temperature .slope` of each thermometer."""
+    """Every channel, in the order of the file."""
     limits = config.limits
     found: list[Channel] = []
     for vibration in config.vibration:

@@ -1,7 +1,7 @@
 """The interlock: the relay is energised only while every reason to drop it is absent. Pure.
 
-It counts the votes of the trip groups, latches the trip until a reset, and keeps the bypass: a bypass holds off
-a trip that is not yet latched, never one that is, and always ends.
+It counts the votes of the trip groups, latches the trip until a reset, and keeps the bypass: a bypass holds
+off a trip that is not yet latched, never one that is, and always ends.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 
 from appliance.guard.channel import Change, Vote, What
-from appliance.guard.voting import Count, TripGroup, count
+from appliance.guard.voting import Count, TripGroup, count, words
 
 
 class Reason(Enum):
@@ -18,6 +18,7 @@ class Reason(Enum):
 
     STARTING = "starting: not every protected channel has been judged yet"
     TRIPPED = "tripped: latched until reset"
+    TESTING = "proof test of the relay"
     STOPPED = "stopped: the guard is being stopped"
 
 
@@ -34,8 +35,8 @@ class Bypassed(msgspec.Struct, frozen=True):
 class InterlockState(msgspec.Struct):
     """All that the interlock remembers. tripped_by: groups in the order in which they tripped.
 
-    starting, stopped: reasons of their own. inhibited: groups that would have tripped but for the bypass.
-    degraded: groups that vote with fewer members than they have.
+    starting, testing, stopped: reasons of their own. inhibited: groups that would have tripped but for the
+    bypass. degraded: groups that vote with fewer members than they have.
     """
 
     tripped: bool = False
@@ -45,11 +46,12 @@ class InterlockState(msgspec.Struct):
     inhibited: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     starting: bool = True
+    testing: bool = False
     stopped: bool = False
 
 
 class Interlock:
-    """Trip groups in, the relay's state out. Starts with STARTING, so that a restart never blips the line up."""
+    """Trip groups in, the relay's state out. It begins with STARTING, so that no restart blips the line."""
 
     def __init__(self, groups: tuple[TripGroup, ...], state: InterlockState | None = None) -> None:
         self.groups = groups
@@ -62,6 +64,7 @@ class Interlock:
         standing = {
             Reason.STARTING: state.starting,
             Reason.TRIPPED: state.tripped,
+            Reason.TESTING: state.testing,
             Reason.STOPPED: state.stopped,
         }
         return tuple(reason for reason, stands in standing.items() if stands)
@@ -86,7 +89,7 @@ class Interlock:
         self.state.inhibited = ()
         if demanded and not self.state.tripped:
             self.state.tripped = True
-            changes.append(Change(What.TRIPPED, t_ns, demanded[0]))
+            changes.append(Change(What.TRIPPED, t_ns, demanded[0], why=words(counts[demanded[0]])))
         if self.state.tripped:
             news = tuple(name for name in demanded if name not in self.state.tripped_by)
             self.state.tripped_by += news
@@ -96,9 +99,7 @@ class Interlock:
         """How each group's vote stands."""
         return {group.name: count(group, votes) for group in self.groups}
 
-    def bypass(
-        self, t_ns: int, until_ns: int, who: str, why: str, *, key: bool = False
-    ) -> list[Change]:
+    def bypass(self, t_ns: int, until_ns: int, who: str, why: str, *, key: bool = False) -> list[Change]:
         """Hold off trips until then; a bypass that runs is replaced and counts once more."""
         changes = self.end_bypass(t_ns, who, "replaced")
         self.state.bypass = Bypassed(who, why, t_ns, until_ns, key)
@@ -113,7 +114,7 @@ class Interlock:
         return [Change(What.BYPASS_ENDED, t_ns, who=who, why=why)]
 
     def standing(self, votes: Mapping[str, Vote]) -> tuple[str, ...]:
-        """Groups that would trip now, a Danger whose delay still runs counted in: a reset must wait for them."""
+        """Groups that would trip, a Danger whose delay still runs counted in: a reset must wait for them."""
         return tuple(group.name for group in self.groups if count(group, votes, pending=True).trips)
 
     def reset(self) -> None:

@@ -1,7 +1,7 @@
 """The durable latch: a restart or a power cut finds trip, bypass, shelving and acknowledgements as they were.
 
-Written by a thread of its own, after the relay has moved. A latch file that cannot be read means that the latch
-cannot be known: the machine stays tripped.
+Written by a thread of its own, after the relay has moved. A latch file that cannot be read means that the
+latch cannot be known: the machine stays tripped.
 """
 
 import os
@@ -25,7 +25,7 @@ class Latch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What has to survive.
 
     channels: those that reached Danger since the last reset, first out first. groups: those that tripped.
-    latched: level of each channel that stands until reset. shelved_s: time left, s. saved_utc_ns: when written.
+    latched: level of each channel that stands until reset. shelved_s: time left. saved_utc_ns: when written.
     """
 
     tripped: bool = False
@@ -52,8 +52,8 @@ class Latch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path, utc_ns: int) -> tuple[Latch, str]:
     """The latch, and a fault in words ("" if none). A damaged file reads as tripped, and a copy is kept.
 
-    utc_ns: now; the time that has passed since it was written is taken off bypass and shelving (a clock that went
-    back takes nothing off: what was left when it was written last is the most there can be).
+    utc_ns: now; the time that has passed since it was written is taken off bypass and shelving (a clock that
+    went back takes nothing off: what was left when it was written last is the most there can be).
     The file itself stays until the next `write`: moved away, it would read as not tripped at the next start.
     """
     try:

@@ -1,7 +1,7 @@
 """What a machine-protection rack does, without its hardware: alarm channels, votes, interlock. Pure.
 
-The same inputs in the same order from the same state give the same outcome, bit for bit: the first run, a replay of
-its evidence and a test are one. Whoever holds the rack brings the time, moves the relay and tells of the changes.
+The same inputs in the same order from the same state give the same outcome, bit for bit: the first run, a
+replay of its evidence and a test are one. Whoever holds the rack brings the time, moves the relay and tells.
 """
 
 from dataclasses import dataclass
@@ -73,12 +73,30 @@ class Tick(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Nothing but time has passed."""
 
 
+class Testing(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """A proof test of the relay begins or ends."""
+
+    on: bool
+
+
 class Stop(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The guard is being stopped: drop the relay."""
 
 
 Input = (
-    Value | NotOk | Idle | Machine | StartUp | BypassKey | Tick | Stop | Bypass | Acknowledge | Shelve | Reset
+    Value
+    | NotOk
+    | Idle
+    | Machine
+    | StartUp
+    | BypassKey
+    | Tick
+    | Testing
+    | Stop
+    | Bypass
+    | Acknowledge
+    | Shelve
+    | Reset
 )
 
 
@@ -140,7 +158,7 @@ class Rack:
             refused = refused or outcome.refused
         if self.interlock.state.starting and self.engine.judged and not self._inhibited:
             self.interlock.state.starting = False
-        changes += self.interlock.update(self.now_ns, self.engine.votes())
+        changes += map(self._with_cause, self.interlock.update(self.now_ns, self.engine.votes()))
         return Outcome(changes, refused)
 
     def snapshot(self) -> RackState:
@@ -173,8 +191,7 @@ class Rack:
                 for name, memory in engine.items()
                 if memory.shelved_until_ns is not None
             },
-            bypass=bypass
-            and KeptBypass(bypass.who, bypass.why, (bypass.until_ns - self.now_ns) / 1e9, bypass.key),
+            bypass=self._kept_bypass(bypass) if bypass else None,
             bypasses=interlock.bypasses,
         )
 
@@ -201,7 +218,20 @@ class Rack:
     def bypass(self) -> BypassState | None:
         """The bypass in force."""
         bypass = self.interlock.state.bypass
-        return bypass and BypassState(bypass.who, bypass.why, bypass.since_ns, bypass.until_ns)
+        if bypass is None:
+            return None
+        return BypassState(bypass.who, bypass.why, bypass.since_ns, bypass.until_ns)
+
+    def _with_cause(self, change: Change) -> Change:
+        """A trip, or one held off, with the channel of its group that came first."""
+        members = next((group.members for group in self.spec.groups if group.name == change.name), ())
+        first = next((name for name in self.engine.in_danger() if name in members), None)
+        if first is None or change.what not in (What.TRIPPED, What.INHIBITED):
+            return change
+        return msgspec.structs.replace(change, state=self.engine.state_of(first))
+
+    def _kept_bypass(self, bypass: Bypassed) -> KeptBypass:
+        return KeptBypass(bypass.who, bypass.why, (bypass.until_ns - self.now_ns) / 1e9, bypass.key)
 
     @property
     def _inhibited(self) -> bool:
@@ -231,63 +261,67 @@ class Rack:
                 memory.danger_ns = kept.channels.index(name) - len(kept.channels) - _LONG_AGO_NS
 
     def _take(self, t_ns: int, given: Input) -> Outcome:
+        if isinstance(given, Value | NotOk | Idle):
+            return Outcome(self._judge(t_ns, given))
+        if isinstance(given, Acknowledge | Shelve):
+            return self._announcing(given)
         match given:
-            case Value(channel, value):
-                if self._inhibited:
-                    self.engine.show(channel, value, "power-up inhibit")
-                    return Outcome([])
-                return Outcome(self.engine.value(channel, t_ns, value))
-            case NotOk(channel, reason, at_least):
-                if self._inhibited:
-                    self.engine.show(channel, None, reason)
-                    return Outcome([])
-                return Outcome(self.engine.not_ok(channel, t_ns, reason, at_least))
-            case Idle(channel, reason):
-                return Outcome(self.engine.idle(channel, t_ns, reason))
             case Machine(state):
                 self.engine.machine(state)
             case StartUp(asked):
                 return Outcome(self.engine.start_up(self.now_ns, asked=asked))
+            case Testing(on):
+                self.interlock.state.testing = on
             case Stop():
                 self.interlock.state.stopped = True
-            case Tick():
-                pass
-            case _:
-                return self._request(given)
-        return Outcome([])
-
-    def _request(self, given: Bypass | BypassKey | Acknowledge | Shelve | Reset) -> Outcome:
-        match given:
-            case Reset(who, why):
-                return self._reset(who, why)
             case BypassKey(on):
                 return self._key(on=on)
-            case Bypass(who, why, duration_s):
-                return self._bypass(who, why, duration_s)
-        if given.channel not in self.engine.channels:
-            known = ", ".join(self.engine.channels)
-            return Outcome([], f"no channel {given.channel!r}; one of {known}")
+            case Bypass():
+                return self._bypass(given)
+            case Reset():
+                return self._reset(given)
+        return Outcome([])
+
+    def _judge(self, t_ns: int, given: Value | NotOk | Idle) -> list[Change]:
+        match given:
+            case Idle(channel, reason):
+                return self.engine.idle(channel, t_ns, reason)
+            case Value(channel, value):
+                if not self._inhibited:
+                    return self.engine.value(channel, t_ns, value)
+                self.engine.show(channel, value, "power-up inhibit")
+            case NotOk(channel, reason, at_least):
+                if not self._inhibited:
+                    return self.engine.not_ok(channel, t_ns, reason, at_least)
+                self.engine.show(channel, None, reason)
+        return []
+
+    def _announcing(self, given: Acknowledge | Shelve) -> Outcome:
+        channel = given.channel
+        if channel not in self.engine.channels:
+            return Outcome([], f"no channel {channel!r}; one of {', '.join(self.engine.channels)}")
         if isinstance(given, Acknowledge):
-            return Outcome(self.engine.acknowledge(given.channel, self.now_ns, given.who, given.comment))
+            return Outcome(self.engine.acknowledge(channel, self.now_ns, given.who, given.comment))
         longest_s = self.spec.shelve_longest_ns / 1e9
         if not 0.0 <= given.duration_s <= longest_s:
             return Outcome([], f"{given.duration_s:g} s; expected 0 (unshelve) to {longest_s:g} s")
         until_ns = self.now_ns + round(given.duration_s * 1e9)
-        return Outcome(self.engine.shelve(given.channel, self.now_ns, until_ns, given.who, given.why))
+        return Outcome(self.engine.shelve(channel, self.now_ns, until_ns, given.who, given.why))
 
-    def _reset(self, who: str, why: str) -> Outcome:
+    def _reset(self, given: Reset) -> Outcome:
         if self.interlock.state.starting:
             return Outcome([], "not every protected channel has been judged yet")
-        if standing := self.interlock.standing(self.engine.votes()):
+        votes = self.engine.votes()
+        if standing := self.interlock.standing(votes):
             members = [name for group in self.spec.groups if group.name in standing for name in group.members]
-            votes = self.engine.votes()
             still = [name for name in members if votes[name].danger or votes[name].pending]
             return Outcome([], f"Danger still stands on {', '.join(dict.fromkeys(still))}")
         self.interlock.reset()
         cleared = self.engine.reset(self.now_ns)
-        return Outcome([Change(What.RESET, self.now_ns, who=who, why=why), *cleared])
+        return Outcome([Change(What.RESET, self.now_ns, who=given.who, why=given.why), *cleared])
 
-    def _bypass(self, who: str, why: str, duration_s: float) -> Outcome:
+    def _bypass(self, given: Bypass) -> Outcome:
+        who, why, duration_s = given.who, given.why, given.duration_s
         longest_s = self.spec.bypass_longest_ns / 1e9
         if not who.strip() or not why.strip():
             return Outcome([], "a bypass needs who and why")
