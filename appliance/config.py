@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, field
 
 from appliance.sensors import (
     NotNegative,
+    PeriodSeconds,
     Positive,
     SimTemperature,
     SimVibration,
@@ -187,11 +188,51 @@ class Protection(Struct, forbid_unknown_fields=True, frozen=True):
     """Days after which a proof test of the relay is due."""
 
 
+class Transmitter(Struct, forbid_unknown_fields=True, frozen=True):
+    """A Modbus RTU transmitter, which gives numbers instead of samples. Those on one port share its line."""
+
+    name: Token
+    """The sensor's name in channels and topics; unique in the file."""
+    port: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/.+|sim)$",
+            description="a path from the root, or sim for a transmitter on the simulated machine",
+        ),
+    ]
+    """The tty of its line, best by its stable name in /dev/serial/by-id; sim: a pty of its own."""
+    map: Path
+    """`qm30vt2`, `wtvb01`, or a file with a map of your own (NAME.toml; docs/ADDING-A-SENSOR.md)."""
+    slave: Annotated[int, Meta(ge=1, le=247)] = 1
+    """Its address; from the factory 1 (QM30VT2) or 80 (WTVB01)."""
+    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400] = 19200
+    """Bits per second on the line; from the factory 19200 (QM30VT2) or 9600 (WTVB01)."""
+    parity: Literal["none", "even", "odd"] = "none"
+    """Parity on the line."""
+    stop_bits: Literal[1, 2] = 1
+    """Stop bits on the line."""
+    echo: bool = False
+    """Whether the adapter hears what it sends (two wires, no transmit mute)."""
+    timeout_s: Annotated[float, Meta(ge=0.02, le=2)] = 0.3
+    """How long a slave of the line may take to begin its answer, s."""
+    period_s: PeriodSeconds = 1.0
+    """Seconds between readings."""
+    limits: dict[str, Limit] = {}
+    """Limits by quantity of the map, in its unit: `limits.z-velocity-rms = { alert = 4.5, danger = 7.1 }`."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it is bolted to the simulated machine."""
+        return self.port == "sim"
+
+
 class SimRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
     """A relay that records its edges in `edges` (one JSON object a line), or only in memory."""
 
     edges: Path | None = None
     """File that gets a line for each change of the relay; left out: kept in memory."""
+    contact: Literal["sound", "welded", "open"] = "sound"
+    """What read-back sees: a contact that follows, that stays closed, or that stays open."""
 
 
 PullWord = Literal["", "external pull-down fitted", "external pull-up fitted"]
@@ -322,6 +363,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
         default_factory=lambda: (SimTemperature(name="bearing"),)
     )
     """Thermometers; an empty array for none."""
+    transmitter: tuple[Transmitter, ...] = ()
+    """Modbus transmitters."""
     relay: AnyRelay = SimRelay()
     """The shutdown output."""
     on_stop: Literal["hold", "trip"] = "trip"

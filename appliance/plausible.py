@@ -5,10 +5,13 @@ import stat
 from collections.abc import Iterator
 from itertools import pairwise
 
+from appliance import register_maps
 from appliance.config import Config, Limit, Uplink
+from appliance.errors import ConfigError
 from appliance.sensors import STANDARD_GRAVITY_MPS2, RecordedVibration, VibrationSensor
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
+from appliance.toml_values import nearest
 from appliance.wiring import miswired
 
 FEWEST_WINDOW_SAMPLES = 16
@@ -21,6 +24,7 @@ def implausible(config: Config) -> Iterator[Fault]:
     yield from _simulation(config)
     yield from _sensors(config)
     yield from miswired(config)
+    yield from _maps(config)
     yield from _limits(config)
     yield from _reach(config)
     yield from _uplink(config.uplink)
@@ -33,7 +37,7 @@ def implausible(config: Config) -> Iterator[Fault]:
 
 def _names(config: Config) -> Iterator[Fault]:
     owners: dict[str, Keys] = {}
-    for part in ("vibration", "temperature"):
+    for part in ("vibration", "temperature", "transmitter"):
         for n, sensor in enumerate(getattr(config, part)):
             keys = (part, n, "name")
             first = owners.setdefault(sensor.name, keys)
@@ -94,13 +98,32 @@ def _rates(config: Config, sensor: VibrationSensor, keys: Keys) -> Iterator[Faul
 
 
 def _limits(config: Config) -> Iterator[Fault]:
-    for name in config.limits.__struct_fields__:
-        limit = getattr(config.limits, name)
-        if isinstance(limit, Limit) and limit.alert is not None and limit.danger is not None:
-            keys: Keys = ("limits", name)
-            if limit.alert >= limit.danger:
-                found = f"{limit.alert:g} is not below danger {limit.danger:g}; expected alert < danger"
-                yield Fault((*keys, "alert"), f"{found}; correct one of them", ((*keys, "danger"),))
+    places: list[tuple[Keys, object]] = [
+        (("limits", name), getattr(config.limits, name)) for name in config.limits.__struct_fields__
+    ]
+    for n, transmitter in enumerate(config.transmitter):
+        places += [(("transmitter", n, "limits", name), limit) for name, limit in transmitter.limits.items()]
+    for keys, limit in places:
+        if not isinstance(limit, Limit) or limit.alert is None or limit.danger is None:
+            continue
+        if limit.alert >= limit.danger:
+            found = f"{limit.alert:g} is not below danger {limit.danger:g}; expected alert < danger"
+            yield Fault((*keys, "alert"), f"{found}; correct one of them", ((*keys, "danger"),))
+
+
+def _maps(config: Config) -> Iterator[Fault]:
+    """Maps that cannot be had, and limits of quantities that a map does not have."""
+    for n, transmitter in enumerate(config.transmitter):
+        keys: Keys = ("transmitter", n)
+        try:
+            known = register_maps.load(transmitter.map).units
+        except ConfigError as fault:
+            yield from (Fault((*keys, "map"), line) for line in str(fault).split("\n"))
+            continue
+        for name in transmitter.limits:
+            if name not in known:
+                found = f"no quantity of {transmitter.map.name}; expected one of {', '.join(known)}"
+                yield Fault((*keys, "limits", name), f"{found}; {nearest(name, known)}", ((*keys, "map"),))
 
 
 def _reach(config: Config) -> Iterator[Fault]:

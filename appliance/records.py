@@ -95,6 +95,17 @@ class TemperatureReading(msgspec.Struct, frozen=True, tag=True):
     validity: Validity = Validity.OK
 
 
+class QuantityReading(msgspec.Struct, frozen=True):
+    """One quantity of a transmitter, in `unit` as channels have it; value: None where validity is not OK."""
+
+    sensor: str
+    quantity: str
+    unit: str
+    at_mono_ns: int
+    value: float | None
+    validity: Validity = Validity.OK
+
+
 class Contribution(msgspec.Struct, frozen=True):
     """One feature's part in a score. words: for a technician; share: of the score, 0–1.
 
@@ -257,6 +268,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     proof_test_due: bool = False
     events_accepted: int = 0
     pid: int = 0
+    quantities: tuple[QuantityReading, ...] = ()
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):

@@ -23,22 +23,22 @@ I2cAddress = Annotated[int, Meta(ge=0x03, le=0x77)]
 I2cBus = Annotated[
     str,
     Meta(
-        pattern=r"^(/dev/i2c-[0-9]+|sim)$",
-        description="/dev/i2c-N, or sim for a chip on the simulated machine",
+        pattern=r"^(/dev/i2c-[0-9]+|sim:i2c)$",
+        description="/dev/i2c-N, or sim:i2c for a chip on the simulated machine",
     ),
 ]
 SpiBus = Annotated[
     str,
     Meta(
-        pattern=r"^(/dev/spidev[0-9]+[.][0-9]+|sim)$",
-        description="/dev/spidevB.C, or sim for a chip on the simulated machine",
+        pattern=r"^(/dev/spidev[0-9]+[.][0-9]+|sim:spi)$",
+        description="/dev/spidevB.C, or sim:spi for a chip on the simulated machine",
     ),
 ]
 AnyBus = Annotated[
     str,
     Meta(
-        pattern=r"^(/dev/i2c-[0-9]+|/dev/spidev[0-9]+[.][0-9]+|sim)$",
-        description="/dev/i2c-N, /dev/spidevB.C, or sim for a chip on the simulated machine",
+        pattern=r"^(/dev/i2c-[0-9]+|/dev/spidev[0-9]+[.][0-9]+|sim:i2c|sim:spi)$",
+        description="/dev/i2c-N, /dev/spidevB.C, or sim:i2c or sim:spi for a chip on the simulated machine",
     ),
 ]
 
@@ -302,6 +302,16 @@ class SysfsTemperature(Struct, forbid_unknown_fields=True, frozen=True, tag_fiel
 
 BusTemperature = Tmp117Temperature | Mcp9808Temperature | Mlx90614Temperature | Lm75Temperature
 TemperatureSensor = SimTemperature | BusTemperature | W1Temperature | SysfsTemperature
+
+
+def is_simulated(bus: str) -> bool:
+    """Whether this bus is on the simulated machine."""
+    return bus.startswith("sim:")
+
+
+def is_spi(bus: str) -> bool:
+    """Whether this bus is SPI, real or simulated; else it is I2C."""
+    return "spi" in bus
 
 
 def driver(sensor: Struct) -> str:

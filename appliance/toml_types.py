@@ -1,6 +1,6 @@
-"""Raw TOML tables to the typed structs of the configuration; what does not fit becomes a fault."""
+"""Raw TOML tables to typed structs and dataclasses; what does not fit becomes a fault."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -10,6 +10,8 @@ from msgspec import inspect
 
 from appliance.toml_lines import Keys
 from appliance.toml_values import found, in_words, misfit, nearest, shown
+
+Table = inspect.StructType | inspect.DataclassType
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +38,31 @@ class Conversion:
     faults: list[Fault] = field(default_factory=list)
     replaced: set[Keys] = field(default_factory=set)
 
-    def struct(self, kind: type[msgspec.Struct], raw: Mapping[str, object]) -> msgspec.Struct:
-        """A whole document as `kind`, complete and of the right types whatever `raw` holds."""
-        return cast("msgspec.Struct", self._value(inspect.type_info(kind), raw, (), None))
+    def document(self, kind: type, raw: Mapping[str, object]) -> object:
+        """A whole document as `kind`, a struct complete and of the right types whatever `raw` holds.
 
-    def _value(self, expected: inspect.Type, raw: object, keys: Keys, default: object) -> object:
+        A dataclass checks itself when it is made, so one with a fault inside is not made: None.
+        """
+        return self._value(inspect.type_info(kind), raw, (), None)
+
+    def _value(  # noqa: PLR0911 - a table of types
+        self, expected: inspect.Type, raw: object, keys: Keys, default: object
+    ) -> object:
         match expected:
             case inspect.UnionType(types=types):
                 real = [t for t in types if not isinstance(t, inspect.NoneType)]
-                structs = [t for t in real if isinstance(t, inspect.StructType)]
+                structs = [t for t in real if isinstance(t, Table)]
                 if structs:
                     return self._table(structs, raw, keys, default)
                 return self._value(real[0], raw, keys, default)
-            case inspect.StructType():
+            case inspect.StructType() | inspect.DataclassType():
                 return self._table([expected], raw, keys, default)
+            case inspect.DictType():
+                return self._named(expected, raw, keys, default)
             case inspect.VarTupleType():
                 return self._array(expected, raw, keys, default)
+            case inspect.TupleType():
+                return self._several(expected, raw, keys, default)
             case _:
                 return self._single(expected, raw, keys, default)
 
@@ -74,7 +85,23 @@ class Conversion:
             return self._replace(keys, message, default)
         return tuple(self._value(expected.item_type, item, (*keys, n), None) for n, item in enumerate(raw))
 
-    def _table(self, kinds: list[inspect.StructType], raw: object, keys: Keys, default: object) -> object:
+    def _several(self, expected: inspect.TupleType, raw: object, keys: Keys, default: object) -> object:
+        count = len(expected.item_types)
+        if not isinstance(raw, list) or len(raw) != count:
+            message = f"{shown(raw)} {found(raw)}; expected an array of {count} values; correct it"
+            return self._replace(keys, message, default)
+        items = enumerate(zip(expected.item_types, raw, strict=True))
+        return tuple(self._value(kind, item, (*keys, n), None) for n, (kind, item) in items)
+
+    def _named(self, expected: inspect.DictType, raw: object, keys: Keys, default: object) -> object:
+        """Tables under names of the user's own."""
+        if not isinstance(raw, dict):
+            message = f"{shown(raw)} {found(raw)}; expected a table of tables; write [{dotted(keys)}.NAME]"
+            return self._replace(keys, message, default)
+        kind = expected.value_type
+        return {name: self._value(kind, item, (*keys, name), None) for name, item in raw.items()}
+
+    def _table(self, kinds: Sequence[Table], raw: object, keys: Keys, default: object) -> object:
         fallback = _stand_in(kinds[0]) if default is None else default
         if not isinstance(raw, dict):
             message = (
@@ -86,22 +113,32 @@ class Conversion:
             self.replaced.add(keys)
             return fallback
         known = [f.encode_name for f in kind.fields]
-        if kind.tag_field is not None:
+        if isinstance(kind, inspect.StructType) and kind.tag_field is not None:
             known.insert(0, kind.tag_field)
+        faults_before = len(self.faults)
         for name in raw:
             if name not in known:
                 message = f"unknown key; expected one of {', '.join(known)}; {nearest(name, known)}"
                 self.faults.append(Fault((*keys, name), message))
-        return kind.cls(**{f.name: self._field(f, raw, keys) for f in kind.fields})
+        values = {f.name: self._field(f, raw, keys) for f in kind.fields}
+        if isinstance(kind, inspect.DataclassType):
+            return self._checked(kind, values, keys) if len(self.faults) == faults_before else None
+        return kind.cls(**values)
 
-    def _driver(
-        self, kinds: list[inspect.StructType], raw: Mapping[str, object], keys: Keys
-    ) -> inspect.StructType | None:
+    def _checked(self, kind: inspect.DataclassType, values: dict[str, object], keys: Keys) -> object:
+        """A dataclass of sound values, which may refuse them together."""
+        try:
+            return kind.cls(**values)
+        except ValueError as fault:
+            return self._replace(keys, str(fault), None)
+
+    def _driver(self, kinds: Sequence[Table], raw: Mapping[str, object], keys: Keys) -> Table | None:
         """The struct that the tag (`driver = …`) names."""
-        tag = kinds[0].tag_field
+        structs = [kind for kind in kinds if isinstance(kind, inspect.StructType)]
+        tag = structs[0].tag_field if structs else None
         if tag is None:
             return kinds[0]
-        choices = {str(kind.tag): kind for kind in kinds}
+        choices = {str(kind.tag): kind for kind in structs}
         name = raw.get(tag)
         if isinstance(name, str) and name in choices:
             return choices[name]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from appliance.config import Config
+from appliance.config import Config, Transmitter
 from appliance.sensors import (
     Adxl345Vibration,
     ChipTemperature,
@@ -16,14 +16,17 @@ from appliance.sensors import (
     TemperatureSensor,
     VibrationSensor,
     driver,
+    is_simulated,
+    is_spi,
 )
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
 
-SIMULATED = "sim"
 I2C_HZ = {Lsm6dsoVibration: 3332, Adxl345Vibration: 1600}
 """The highest rate that a 400 kHz I2C bus carries, of chips that know a higher one."""
 THERMOMETER_TROUBLES = ("stuck", "lost")
+LINE_SETTINGS = ("baud", "parity", "stop_bits", "echo", "timeout_s")
+"""What transmitters on one line have in common."""
 Sensor = VibrationSensor | TemperatureSensor
 Place = tuple[str, int | None]
 
@@ -39,27 +42,32 @@ def miswired(config: Config) -> Iterator[Fault]:
         yield from _thermometer_troubles(sensor, keys)
     yield from _places(sensors)
     yield from _slow_chips(sensors)
+    yield from _lines(config)
 
 
 def is_real(sensor: Sensor) -> bool:
     """Whether it measures the world: neither simulated nor recorded."""
     if isinstance(sensor, ChipVibration | ChipTemperature):
-        return sensor.bus != SIMULATED
+        return not is_simulated(sensor.bus)
     return not isinstance(sensor, SimVibration | SimTemperature | RecordedVibration)
 
 
 def _times(config: Config, sensor: Sensor, keys: Keys) -> Iterator[Fault]:
+    if is_real(sensor):
+        yield from _real_time(config, f"{sensor.name!r} on {_where(sensor)}", (*keys, "driver"))
+
+
+def _real_time(config: Config, what: str, key: Keys) -> Iterator[Fault]:
     speed = config.simulation.speed
-    if speed != 1.0 and is_real(sensor):
-        found = f"{speed:g} beside {sensor.name!r} on {_where(sensor)}, which lives in real time"
-        remedy = "expected 1; set it, or simulate every sensor"
-        yield Fault(("simulation", "speed"), f"{found}; {remedy}", ((*keys, "driver"),))
+    if speed != 1.0:
+        found = f"{speed:g} beside {what}, which lives in real time"
+        yield Fault(("simulation", "speed"), f"{found}; expected 1; set it, or simulate every sensor", (key,))
 
 
 def _only_simulated(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
     if not isinstance(sensor, ChipVibration | ChipTemperature) or not is_real(sensor):
         return
-    remedy = f'expected it on bus = "{SIMULATED}" only; remove it'
+    remedy = "expected it on a simulated bus only; remove it"
     bus = ((*keys, "bus"),)
     if isinstance(sensor, ChipVibration) and sensor.clock_ppm:
         found = f"{sensor.clock_ppm:g} for a chip on {_where(sensor)}, which has a clock of its own"
@@ -70,12 +78,13 @@ def _only_simulated(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
 
 
 def _too_fast(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
-    if not isinstance(sensor, Lsm6dsoVibration | Adxl345Vibration) or "spidev" in sensor.bus:
+    if not isinstance(sensor, Lsm6dsoVibration | Adxl345Vibration) or is_spi(sensor.bus):
         return
     most_hz = I2C_HZ[type(sensor)]
     if sensor.rate_hz > most_hz:
         found = f"{sensor.rate_hz} on {_where(sensor)}, an I2C bus, which carries {most_hz} Hz of it at most"
-        remedy = f"expected {most_hz} or less, or an SPI bus; lower it, or wire it to /dev/spidevB.C"
+        spi = "sim:spi" if is_simulated(sensor.bus) else "/dev/spidevB.C"
+        remedy = f"expected {most_hz} or less, or an SPI bus; lower it, or wire it to {spi}"
         yield Fault((*keys, "rate_hz"), f"{found}; {remedy}", ((*keys, "bus"),))
 
 
@@ -114,12 +123,44 @@ def _slow_chips(sensors: list[tuple[Keys, Sensor]]) -> Iterator[Fault]:
             yield Fault((*keys, "bus"), f"{found}; {remedy}", ((*keys, "driver"), (*other_keys, "bus")))
 
 
+def _lines(config: Config) -> Iterator[Fault]:
+    """Transmitters on one line with different settings or one address, or beside a digitizer."""
+    taken = {str(s.port): n for n, s in enumerate(config.vibration) if isinstance(s, DigitizerVibration)}
+    first_on: dict[str, tuple[int, Transmitter]] = {}
+    owners: dict[tuple[str, int], int] = {}
+    for n, one in enumerate(config.transmitter):
+        if one.simulated:
+            continue
+        keys: Keys = ("transmitter", n)
+        port = (*keys, "port")
+        if one.port in taken:
+            found = f"{one.port} is already the place of vibration[{taken[one.port]}]"
+            remedy = "expected a line of their own for transmitters; correct one of them"
+            yield Fault(port, f"{found}; {remedy}", (("vibration", taken[one.port], "port"),))
+        yield from _real_time(config, f"{one.name!r} on {one.port}", port)
+        m, first = first_on.setdefault(one.port, (n, one))
+        for name in LINE_SETTINGS:
+            mine, other = getattr(one, name), getattr(first, name)
+            if mine != other:
+                found = f"{mine} differs from the {other} of transmitter[{m}] on the same line, {one.port}"
+                about = (port, ("transmitter", m, name), ("transmitter", m, "port"))
+                yield Fault(
+                    (*keys, name), f"{found}; expected one setting for all; correct one of them", about
+                )
+        k = owners.setdefault((one.port, one.slave), n)
+        if k != n:
+            found = f"slave {one.slave} on {one.port} is already transmitter[{k}]"
+            remedy = "expected one transmitter an address; correct one of them"
+            about = (port, ("transmitter", k, "slave"), ("transmitter", k, "port"))
+            yield Fault((*keys, "slave"), f"{found}; {remedy}", about)
+
+
 def _place(sensor: Sensor) -> tuple[Place, str]:
     """Where a real sensor is, and the key that says so."""
     if isinstance(sensor, DigitizerVibration):
         return (str(sensor.port), None), "port"
     if isinstance(sensor, ChipVibration | ChipTemperature):
-        if "spidev" in sensor.bus:
+        if is_spi(sensor.bus):
             return (sensor.bus, None), "bus"
         return (sensor.bus, getattr(sensor, "address", None)), "address"
     key = "serial" if hasattr(sensor, "serial") else "file"

@@ -28,7 +28,7 @@ _WORDS = {
     errno.EAGAIN: "arbitration lost, expected to be the only master; check the wiring for shorts",
     errno.EBUSY: "bus or address busy, expected it free; unload the kernel driver that claims it",
     errno.EOPNOTSUPP: "adapter refuses the message, expected one write and one read; use another adapter",
-    errno.ENOTTY: "not an I2C adapter, expected /dev/i2c-N; correct the bus",
+    errno.ENOTTY: "not an I2C adapter, expected /dev/i2c-N; correct the bus or plug it in again",
     errno.EINVAL: "adapter refuses the message, expected an I2C adapter; correct the bus or the length",
     errno.ENODEV: "adapter is gone, expected it plugged in; plug it in again",
     errno.EBADF: "adapter is closed, expected it open; start again",
@@ -63,20 +63,32 @@ class LinuxI2c:
         return LinuxI2cTransfer(self, address, write, read_bytes)
 
     def recover(self) -> None:
-        """Close and open the adapter. Clocking a stuck chip free is the kernel driver's own business.
+        """Close the adapter, then open it. Clocking a stuck chip free is the kernel driver's own business.
+
+        The old one goes first: an adapter that was unplugged keeps its number while anybody holds it, and
+        comes back under another.
 
         Raises:
-            BusError: it cannot be opened.
+            BusError: it cannot be opened, and no transfer succeeds until a later recovery does.
         """
-        fresh = _opened(self.path)
-        os.dup2(fresh, self.fd, inheritable=False)  # the number stays: other threads' transfers carry it
-        os.close(fresh)
+        self._become(Path(os.devnull))
+        self._become(self.path)
 
     def close(self) -> None:
         """Let the adapter go; transfers fail from now on."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def _become(self, path: Path) -> None:
+        """Open `path` under our descriptor, closing what it was; other threads go on using its number."""
+        fresh = _opened(path)
+        try:
+            os.dup2(fresh, self.fd, inheritable=False)
+        except OSError as fault:
+            raise BusError(f"{self.path}: {in_words(fault.errno)}") from fault
+        finally:
+            os.close(fresh)
 
 
 class LinuxI2cTransfer:

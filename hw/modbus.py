@@ -9,10 +9,10 @@ import threading
 import time
 
 from hw.ports import PortError
+from hw.register_map import MOST_REGISTERS
 from hw.serial_line import SerialLine
 
 READ_HOLDING, READ_INPUT, WRITE_ONE = 3, 4, 6
-MOST_REGISTERS = 125
 SLAVES = range(1, 248)
 EXCEPTION_BIT = 0x80
 EXCEPTION_SIZE = 5

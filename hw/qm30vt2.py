@@ -5,11 +5,10 @@ The alias block 45201 to 45222 (PDU 5200), every quantity in one read; its imper
 maps found elsewhere do not. A QM42VT1 has another map.
 """
 
-from hw.ports import STANDARD_GRAVITY_MPS2
 from hw.register_map import Register, RegisterMap
 
 BAUD, SLAVE = 19200, 1
-_MILLI_G_MPS2 = STANDARD_GRAVITY_MPS2 / 1000.0
+_MILLI_G_MPS2 = 9.80665e-3
 
 QM30VT2 = RegisterMap(
     "Banner QM30VT2",

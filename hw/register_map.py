@@ -1,14 +1,18 @@
-"""Which registers of a transmitter mean what: data, not code. A user may write his own map."""
+"""Which registers of a transmitter mean what: data, not code. A user may write his own map.
+
+Nothing but the standard library, so that whoever reads a configuration can check a map.
+"""
 
 import math
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hw.modbus import MOST_REGISTERS
-from hw.ports import Quantity
-
+MOST_REGISTERS = 125
+"""That one question of Modbus may fetch."""
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 Kind = Literal["uint16", "int16", "uint32", "int32", "float32"]
 FORMATS = {"uint16": ">H", "int16": ">h", "uint32": ">I", "int32": ">i", "float32": ">f"}
 
@@ -17,7 +21,7 @@ FORMATS = {"uint16": ">H", "int16": ">h", "uint32": ">I", "int32": ">i", "float3
 class Register:
     """One quantity. Its value is scale · content + offset, in `unit`; out of [low, high] it is a fault.
 
-    name: what it is called from here on, e.g. "z-velocity".
+    name: what it is called from here on, e.g. "z-velocity"; a to z, 0 to 9 and '-'.
     address: PDU address (0-based) of its first register; 45201 of a data sheet is 5200.
     word_order: of two registers the more ("big") or the less significant one comes first.
     """
@@ -34,12 +38,19 @@ class Register:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a register that cannot be."""
+        if not NAME.fullmatch(self.name):
+            raise ValueError(
+                f"register {self.name!r}: expected a name of a to z, 0 to 9 and '-', 1 to 32 characters; "
+                "rename it"
+            )
         if not 0 <= self.address <= 0xFFFF:
-            raise ValueError(f"register {self.name!r}: address {self.address}, expected 0 to 65535")
+            raise ValueError(
+                f"register {self.name!r}: address {self.address}, expected 0 to 65535; correct it"
+            )
         if self.scale == 0.0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
             raise ValueError(
                 f"register {self.name!r}: scale {self.scale}, offset {self.offset}; "
-                "expected finite numbers, scale not 0"
+                "expected finite numbers, scale not 0; correct it"
             )
 
     @property
@@ -83,22 +94,29 @@ class RegisterMap:
     def __post_init__(self) -> None:
         """Raises ValueError: no register, a name twice, or a block too long for one question."""
         if not self.registers:
-            raise ValueError(f"map {self.part!r}: no registers, expected at least one")
+            raise ValueError(f"map {self.part!r}: no registers, expected at least one; add one")
         names = [register.name for register in self.registers]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"map {self.part!r}: {', '.join(twice)} twice, expected each name once")
+            raise ValueError(
+                f"map {self.part!r}: {', '.join(twice)} twice, expected each name once; rename one"
+            )
         first, last = self._named()
         if not self.first <= first <= last < self.first + self.count:
             raise ValueError(
                 f"map {self.part!r}: registers {first} to {last}, expected them inside its block of "
-                f"{self.count} from {self.first}"
+                f"{self.count} from {self.first}; correct the block, or leave it out"
             )
         if self.count > MOST_REGISTERS:
             raise ValueError(
                 f"map {self.part!r}: {self.first} to {self.first + self.count - 1} are {self.count} "
                 f"registers, expected at most {MOST_REGISTERS} for one question; make two maps"
             )
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of each quantity by its name."""
+        return {register.name: register.unit for register in self.registers}
 
     @property
     def first(self) -> int:
@@ -118,8 +136,8 @@ class RegisterMap:
             max(register.address + register.words - 1 for register in self.registers),
         )
 
-    def quantities(self, words: Sequence[int]) -> dict[str, Quantity]:
-        """The quantities in a fetched block of `count` registers.
+    def values(self, words: Sequence[int]) -> dict[str, float]:
+        """Each quantity, in its unit, in a fetched block of `count` registers.
 
         Raises:
             ValueError: a value is not finite or out of its range; the message names it.
@@ -133,5 +151,5 @@ class RegisterMap:
                     f"{register.name} is {value:g} {register.unit}, "
                     f"expected {register.low:g} to {register.high:g}"
                 )
-            found[register.name] = Quantity(value, register.unit)
+            found[register.name] = value
         return found

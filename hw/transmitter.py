@@ -1,9 +1,9 @@
-"""A smart transmitter on a Modbus line: numbers instead of samples; one of them may serve as thermometer."""
+"""A smart transmitter on a Modbus line: numbers instead of samples."""
 
 from hw.bus import Clock
 from hw.modbus import Modbus
 from hw.pace import Pace
-from hw.ports import PortError, Quantities, Reading, Scalars
+from hw.ports import PortError, Quantities, Quantity
 from hw.register_map import RegisterMap
 
 
@@ -15,7 +15,7 @@ class Transmitter:
     ) -> None:
         """Take part. period_s: seconds between questions; most transmitters count anew once a second."""
         self.period_s = period_s
-        self.units = {register.name: register.unit for register in registers.registers}
+        self.units = registers.units
         self._modbus = modbus
         self._slave = slave
         self._map = registers
@@ -29,32 +29,12 @@ class Transmitter:
         words = self._modbus.read(self._slave, self._map.function, self._map.first, self._map.count)
         host_ns = self._clock.now_ns()
         try:
-            quantities = self._map.quantities(words)
+            values = self._map.values(words)
         except ValueError as fault:
             raise PortError(
                 f"{self._map.part}, slave {self._slave}: {fault}; check the map and the part"
             ) from fault
         self._pace.taken()
-        return Quantities(quantities, host_ns)
-
-
-class ScalarTemperature:
-    """hw.ports.Temperature on one quantity of a Scalars, which nobody else may read."""
-
-    def __init__(self, scalars: Scalars, name: str = "temperature") -> None:
-        """Raises ValueError: there is no such quantity, or it is not in °C."""
-        unit = scalars.units.get(name)
-        if unit != "°C":
-            raise ValueError(
-                f"quantity {name!r}: {unit or 'not there'}, expected one in °C of {', '.join(scalars.units)}"
-            )
-        self.period_s = scalars.period_s
-        self._scalars = scalars
-        self._name = name
-
-    def read(self) -> Reading | None:
-        """The next temperature, None while it is not due. Raises PortError."""
-        quantities = self._scalars.read()
-        if quantities is None:
-            return None
-        return Reading(quantities.by_name[self._name].value, quantities.host_ns)
+        return Quantities(
+            {name: Quantity(value, self.units[name]) for name, value in values.items()}, host_ns
+        )

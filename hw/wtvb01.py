@@ -4,13 +4,12 @@ One read of 0x34 to 0x46 fetches everything. Source: WitMotion's manual and two 
 velocity: newer firmware gives 0.01 mm/s a count, older firmware whole mm/s. Compare with a hand-held meter.
 """
 
-from hw.ports import STANDARD_GRAVITY_MPS2
 from hw.register_map import Register, RegisterMap
 
 BAUD, SLAVE = 9600, 0x50
 UNLOCK_REGISTER, UNLOCK_CODE = 0x69, 0xB588
 """Written before a setting is."""
-_COUNT_MPS2 = 16.0 * STANDARD_GRAVITY_MPS2 / 32768.0
+_COUNT_MPS2 = 16.0 * 9.80665 / 32768.0
 
 
 def wtvb01(velocity_mms_per_count: float = 0.01) -> RegisterMap:

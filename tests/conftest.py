@@ -1,7 +1,8 @@
-"""What several tests share: a real broker, a learnt machine."""
+"""What several tests share: a real broker, a learnt machine; and the counts of the contract suites."""
 
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,20 @@ pytest.register_assert_rewrite("config_files", "refusals")  # their asserts expl
 
 # A shell's background job ignores SIGINT, and so would every process that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After a run with tests/hw/contract in it: how each port's suite ended."""
+    ports: dict[str, Counter[str]] = {}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            file = Path(report.nodeid.partition("::")[0])
+            if file.parent.name == "contract":
+                ports.setdefault(file.stem.removeprefix("test_"), Counter())[outcome] += 1
+    if ports:
+        terminalreporter.section("contracts of the ports", "-")
+    for port, counts in sorted(ports.items()):
+        terminalreporter.line(f"{port:12s} {', '.join(f'{n} {outcome}' for outcome, n in counts.items())}")
 
 
 @pytest.fixture

@@ -59,18 +59,38 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
     ),
     "faults for a real thermometer": (
         temperature("lm75", bus=I2C, troubles='[{ kind = "nack" }, { kind = "slow" }]'),
-        [(5, "temperature[0].troubles", 'expected it on bus = "sim" only; remove it')],
+        [(5, "temperature[0].troubles", "expected it on a simulated bus only; remove it")],
     ),
     "LSM6DSO too fast for I2C": (
         vibration("lsm6dso", rate_hz=6664),
         [(4, "vibration[0].rate_hz", "6664 on /dev/i2c-1, an I2C bus, which carries 3332 Hz of it at most")],
     ),
-    "ADXL345 too fast for the simulated bus": (
-        vibration("adxl345", bus='"sim"', rate_hz=3200),
-        [(5, "vibration[0].rate_hz", "3200 on sim")],
+    "ADXL345 too fast for simulated I2C": (
+        vibration("adxl345", bus='"sim:i2c"', rate_hz=3200),
+        [(5, "vibration[0].rate_hz", "3200 on sim:i2c, an I2C bus, which carries 1600 Hz of it at most")],
+    ),
+    "LSM6DSO too fast for simulated I2C": (
+        vibration("lsm6dso", bus='"sim:i2c"', rate_hz=6664),
+        [(5, "vibration[0].rate_hz", "lower it, or wire it to sim:spi")],
+    ),
+    "a simulated bus without its kind": (
+        vibration("lsm6dso", bus='"sim"'),
+        [(4, "vibration[0].bus", "sim:i2c or sim:spi")],
+    ),
+    "IIS3DWB on simulated I2C": (
+        vibration("iis3dwb", bus='"sim:i2c"'),
+        [(4, "vibration[0].bus", "sim:spi for a chip on the simulated machine")],
+    ),
+    "a thermometer on simulated SPI": (
+        temperature("tmp117", bus='"sim:spi"'),
+        [(4, "temperature[0].bus", "sim:i2c for a chip on the simulated machine")],
     ),
     "ADXL355 on SPI, whose commands are others": (
         "limits.peak_mps2 = { danger = 60 }\n" + vibration("adxl355", bus=SPI),
+        [(5, "vibration[0].bus", "/dev/i2c-N")],
+    ),
+    "ADXL355 on simulated SPI": (
+        "limits.peak_mps2 = { danger = 60 }\n" + vibration("adxl355", bus='"sim:spi"'),
         [(5, "vibration[0].bus", "/dev/i2c-N")],
     ),
     "a trouble that a thermometer cannot have": (
@@ -113,9 +133,14 @@ SOUND = {
     + vibration("adxl345", "nde", bus='"/dev/spidev0.1"', rate_hz=3200),
     "one address on two buses": vibration("lsm6dso") + vibration("lsm6dso", "nde", bus='"/dev/i2c-2"'),
     "simulated chips have a bus each": FAST
-    + vibration("lsm6dso", bus='"sim"', clock_ppm=3, troubles='[{ kind = "nack" }]')
-    + vibration("lsm6dso", "nde", bus='"sim"')
-    + temperature("mlx90614", bus='"sim"'),
+    + vibration("lsm6dso", bus='"sim:i2c"', clock_ppm=3, troubles='[{ kind = "nack" }]')
+    + vibration("lsm6dso", "nde", bus='"sim:i2c"')
+    + temperature("mlx90614", bus='"sim:i2c"'),
+    "fast chips on simulated SPI": FAST
+    + vibration("lsm6dso", bus='"sim:spi"', rate_hz=6664, clock_ppm=3, troubles='[{ kind = "nack" }]')
+    + vibration("adxl345", "nde", bus='"sim:spi"', rate_hz=3200)
+    + vibration("lis3dh", "gear", bus='"sim:spi"')
+    + vibration("iis3dwb", "fan", bus='"sim:spi"'),
     "a thermometer's troubles": temperature("sim", troubles='[{ kind = "stuck" }, { kind = "lost" }]'),
 }
 

@@ -106,7 +106,6 @@ class ChipCase:
     chip: Callable[..., FifoChip]
     address: int | None
     nominal_hz: float
-    register_bits: int = 0x7F
     lsb: float = 1.0
     options: dict[str, float] = field(default_factory=dict)
 
@@ -114,7 +113,7 @@ class ChipCase:
         clock = MachineTime(SimClock(math.inf, epoch_ns=0))
         chip = self.chip(Machine(gain), clock_ppm=ppm)
         if self.address is None:
-            access = OnSpi(SimSpi(clock, chip, faults, register_bits=self.register_bits))
+            access = OnSpi(SimSpi(clock, chip, faults))
         else:
             access = OnI2c(SimI2c(clock, {self.address: chip}, faults), self.address)
         port = self.driver(access, clock, **(self.options | changes))
@@ -131,10 +130,9 @@ CHIPS = {
     "iis3dwb-spi": ChipCase(Iis3dwb, SimIis3dwb, None, 26667.0),
     "adxl345-i2c-800": ChipCase(Adxl345, SimAdxl345, 0x53, 800.0),
     "adxl345-i2c-1600": ChipCase(Adxl345, SimAdxl345, 0x53, 1600.0, lsb=2.0, options={"rate_hz": 1600.0}),
-    "adxl345-spi-3200": ChipCase(
-        Adxl345, SimAdxl345, None, 3200.0, register_bits=0x3F, lsb=2.0, options={"rate_hz": 3200.0}
-    ),
+    "adxl345-spi-3200": ChipCase(Adxl345, SimAdxl345, None, 3200.0, lsb=2.0, options={"rate_hz": 3200.0}),
     "lis3dh-i2c": ChipCase(Lis3dh, SimLis3dh, 0x18, 1344.0),
+    "lis3dh-spi": ChipCase(Lis3dh, SimLis3dh, None, 1344.0),
     "lis3dh-i2c-400-4g": ChipCase(Lis3dh, SimLis3dh, 0x19, 400.0, options={"rate_hz": 400.0, "range_g": 4}),
     "adxl355-i2c-2000": ChipCase(Adxl355, SimAdxl355, 0x1D, 2000.0),
     "adxl355-i2c-4000-2g": ChipCase(

@@ -11,10 +11,12 @@ import numpy as np
 from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.bundle import Bundle
+from appliance.analysis.stream import SensorStream
 from appliance.clock import kernel_synchronised
-from appliance.config import Config, EdgeTpuAccelerator
+from appliance.config import Analysis, Config, EdgeTpuAccelerator
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError, BundleError
+from appliance.sensors import VibrationSensor
 from appliance.uplink.broker import read_password
 from appliance.uplink.mqtt import Connection, Lost
 from appliance.uplink.topics import prefix
@@ -62,6 +64,8 @@ def models(config: Config, *, alone: bool) -> list[Finding]:
     for spec in config.vibration:
         try:
             bundle = slots.active(config.bundle_dir(spec.name))
+            if bundle is not None:
+                _require_fit(bundle, spec, config.analysis)
         except BundleError as fault:
             findings.append(fail(f"model {spec.name}", fault))
             continue
@@ -74,6 +78,16 @@ def models(config: Config, *, alone: bool) -> list[Finding]:
     if isinstance(config.accelerator, EdgeTpuAccelerator):
         findings.append(_accelerator(config.accelerator, bundles, alone=alone))
     return findings
+
+
+def _require_fit(bundle: Bundle, spec: VibrationSensor, settings: Analysis) -> None:
+    """Refuse a bundle that the analysis would refuse for this sensor and learn anew. Raises BundleError."""
+    learnt = bundle.manifest.sensor
+    axes = spec.axes or learnt.axes  # a recording need not say
+    if axes != learnt.axes:
+        found = f"made for {learnt.axes} axes, found {axes}"
+        raise BundleError(f"bundle {bundle.id}: {found}; learn a baseline for this sensor")
+    SensorStream(spec.name, spec.rate_hz or learnt.rate_hz, axes, settings, bundle)
 
 
 def _accelerator(settings: EdgeTpuAccelerator, bundles: dict[str, Bundle], *, alone: bool) -> Finding:

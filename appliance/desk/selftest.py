@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 
 from appliance import check
-from appliance.config import Config
+from appliance.config import AnyRelay, Config, SimRelay
 from appliance.desk import premises, sensing, status
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError
 from appliance.guard.lock import GuardRunsError, only_guard
-from appliance.guard.output import open_relay
+from appliance.guard.output import kept_line, open_relay
+from hw.board import MODEL
 from hw.ports import PortError
 
 _CONTACT_S = 0.1
@@ -69,9 +70,8 @@ def relay(config: Config, ask: Callable[[], bool | None] | None) -> Finding:
                 output.write(energised)
                 time.sleep(_CONTACT_S)
                 if (seen := output.read()) != energised:
-                    return fail(
-                        "relay", f"read back {_word(seen)}; expected {_word(energised)}; check its wiring"
-                    )
+                    found = f"read back {_word(seen)}; expected {_word(energised)}"
+                    return fail("relay", f"{found}; check its contact and the wiring of both")
         finally:
             output.write(False)
     except (ApplianceError, PortError) as fault:
@@ -79,8 +79,17 @@ def relay(config: Config, ask: Callable[[], bool | None] | None) -> Finding:
     return ok("relay", "closed and dropped, both read back; it is dropped now")
 
 
+def death(spec: AnyRelay, model: Path = MODEL, root: Path = Path("/")) -> list[Finding]:
+    """Whether the relay falls when the guard dies; nothing where no board we know drives it."""
+    if isinstance(spec, SimRelay) or not (kept := kept_line(model, root)):
+        return []
+    if spec.health is not None:
+        return [note("relay at death", f"{kept}: it is configured, see that it is wired")]
+    return [fail("relay at death", kept)]
+
+
 def _rest(config: Config, *, alone: bool) -> list[Finding]:
-    findings = [premises.clock(), premises.disk(config)]
+    findings = [*death(config.relay), premises.clock(), premises.disk(config)]
     return [*findings, *premises.models(config, alone=alone), premises.broker(config)]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from appliance.config import Config
 from appliance.desk.finding import Finding, fail, ok
 from appliance.errors import ApplianceError
+from appliance.guard.devices import running_world
 from appliance.guard.sensor import VibrationWatch
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.records import GuardState, Validity
@@ -44,7 +45,7 @@ class Take:
 
 def tried(config: Config) -> list[Finding]:
     """Every sensor of the configuration, one after the other; nothing else may use them meanwhile."""
-    world = World(config.simulation)
+    world = running_world(config.simulation)
     findings = [_vibration(spec, world) for spec in config.vibration]
     return findings + [_temperature(spec, world) for spec in config.temperature]
 

@@ -1,6 +1,7 @@
 """The rack of a configuration: which quantities are watched, with which limits and which votes."""
 
 from appliance.config import Config, Levels, Limit, Trip
+from appliance.guard import quantities
 from appliance.guard.channel import Channel, Setpoints, protects
 from appliance.guard.rack import RackSpec
 from appliance.guard.voting import TripGroup
@@ -19,8 +20,9 @@ _STATES = (
     MachineState.STOPPING,
     MachineState.TRANSIENT,
 )
-_MULTIPLIED = ("peak", "rms", "velocity")
-_LEARNED = "score"
+_MULTIPLIED = ("m/s2", "mm/s")
+"""Units of vibration, which trip multiply may raise; never a temperature, never a rate of change."""
+_LEARNED = ".score"
 
 
 def rack_of(config: Config) -> RackSpec:
@@ -52,13 +54,17 @@ def of(config: Config) -> tuple[Channel, ...]:
         found.append(_channel(config, f"{name}.temperature", "degC", limits.temperature_degc))
         slope = limits.temperature_slope_degc_per_min
         found.append(_channel(config, f"{name}.slope", "degC/min", slope))
+    readings = quantities.unheard(config)
+    for transmitter in config.transmitter:
+        units = {one.quantity: one.unit for one in readings[transmitter.name]}
+        for quantity, limit in transmitter.limits.items():
+            found.append(_channel(config, f"{transmitter.name}.{quantity}", units[quantity], limit))
     return tuple(found)
 
 
 def _channel(config: Config, name: str, unit: str, usual: Limit) -> Channel:
     limit = config.limits.channels.get(name, usual)
-    quantity = name.rsplit(".", maxsplit=1)[-1]
-    learned = quantity == _LEARNED
+    learned = name.endswith(_LEARNED)
     not_ok = _NOT_OK_LEVEL[limit.not_ok or config.limits.not_ok]
     danger_delay_s = limit.delay_s if limit.danger_delay_s is None else limit.danger_delay_s
     by_state = {state: getattr(limit, state.value) for state in _STATES}
@@ -73,7 +79,7 @@ def _channel(config: Config, name: str, unit: str, usual: Limit) -> Channel:
         off_delay_ns=round(limit.off_delay_s * 1e9),
         deadband=limit.deadband,
         latch=_LATCH[limit.latch],
-        multiplied=quantity in _MULTIPLIED and limit.direction == "over",
+        multiplied=unit in _MULTIPLIED and limit.direction == "over",
         learned=learned,
         not_ok_level=min(not_ok, Level.ALERT) if learned else not_ok,  # a silent model never trips
         not_ok_delay_ns=round(config.limits.not_ok_delay_s * 1e9),

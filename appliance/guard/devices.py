@@ -2,11 +2,17 @@
 
 import os
 
-from appliance.config import Config
+from appliance.config import Config, Simulation
 from appliance.daemon import EPOCH_VARIABLE
 from appliance.guard.output import open_health, open_relay
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.sensors import RecordedVibration
+
+
+def running_world(simulation: Simulation) -> World:
+    """The simulated machine as the environment says it runs: it goes on when a guard dies, as a real one."""
+    epoch_ns = os.environ.get(EPOCH_VARIABLE)
+    return World(simulation, int(epoch_ns) if epoch_ns else None)
 
 
 class Devices:
@@ -14,9 +20,7 @@ class Devices:
 
     def __init__(self, config: Config) -> None:
         """Raises ApplianceError: a bus or a line that cannot be had. A chip that is silent is found later."""
-        # A simulated machine goes on when the guard dies, as a real one does.
-        epoch_ns = os.environ.get(EPOCH_VARIABLE)
-        world = World(config.simulation, int(epoch_ns) if epoch_ns else None)
+        world = running_world(config.simulation)
         self.vibration = {spec.name: open_vibration(spec, world) for spec in config.vibration}
         self.temperature = {spec.name: open_temperature(spec, world) for spec in config.temperature}
         self.relay = open_relay(config.relay)

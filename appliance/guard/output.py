@@ -58,13 +58,24 @@ def _check_pin(spec: GpioRelay | RpiGpioRelay, model: Path) -> None:
     else:
         line = Line(here.chips[0].label, spec.pin, spec.active_low)
     here.check_relay(line, spec.external_pull)
-    if here.keeps_released_lines():
-        log.warning(
-            "relay: this kernel leaves the line at its last level when the guard dies (%s), expected it to "
-            "fall; set %s and restart, or wire the health toggle",
-            here.held_by,
-            ", ".join(here.settings),
-        )
+    if kept := kept_line(model):
+        log.warning("relay: %s", kept)
+
+
+def kept_line(model: Path = board.MODEL, root: Path = Path("/")) -> str:
+    """How this kernel would keep the relay energised when the guard dies, in words; "" where it lets go.
+
+    Args:
+        model: as for `open_relay`; of an unknown board nothing is said.
+        root: of the running system.
+    """
+    name = board.this_board(model)
+    if name is None or not (here := board.load(name)).keeps_released_lines(root):
+        return ""
+    return (
+        f"this kernel leaves the line at its last level when the guard dies ({here.held_by}), expected it to "
+        f"fall; set {', '.join(here.settings)} and restart, or wire the health toggle"
+    )
 
 
 def _opened(spec: AnyRelay) -> Relay:
@@ -80,4 +91,4 @@ def _opened(spec: AnyRelay) -> Relay:
         if spec.read_back is not None:
             pin = RpiInput(spec.read_back, active_low=spec.read_back_active_low)
         return RpiOutput(spec.pin, active_low=spec.active_low, read_back=pin)
-    return sim.SimRelay(spec.edges)
+    return sim.SimRelay(spec.edges, spec.contact)

@@ -274,13 +274,14 @@ class Rack:
                 self.interlock.state.testing = on
             case Stop():
                 self.interlock.state.stopped = True
-            case BypassKey(on):
-                return self._key(on=on)
-            case Bypass():
-                return self._bypass(given)
-            case Reset():
-                return self._reset(given)
+            case BypassKey() | Bypass() | Reset():
+                return self._ask(given)
         return Outcome([])
+
+    def _ask(self, given: BypassKey | Bypass | Reset) -> Outcome:
+        if isinstance(given, BypassKey):
+            return self._key(on=given.on)
+        return self._bypass(given) if isinstance(given, Bypass) else self._reset(given)
 
     def _judge(self, t_ns: int, given: Value | NotOk | Idle) -> list[Change]:
         match given:

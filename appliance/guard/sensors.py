@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from appliance.config import Simulation
 from appliance.errors import ApplianceError
@@ -18,6 +18,7 @@ from appliance.sensors import (
     BusTrouble,
     BusVibration,
     DigitizerVibration,
+    Iis3dwbVibration,
     Lm75Temperature,
     Mlx90614Temperature,
     RecordedVibration,
@@ -28,13 +29,18 @@ from appliance.sensors import (
     VibrationSensor,
     W1Temperature,
     driver,
+    is_simulated,
+    is_spi,
 )
 from hw.bus import I2c
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Temperature, Vibration
+from hw.registers import Access, OnI2c, OnSpi
 from hw.sim.clock import SimClock
 from hw.sim.rotor import Machine
 
-SIMULATED = "sim"
+if TYPE_CHECKING:
+    from hw.sim.machine_time import MachineTime
+
 SPI_HZ = 5_000_000
 Device = TypeVar("Device")
 
@@ -115,34 +121,40 @@ def open_temperature(spec: TemperatureSensor, world: World) -> Temperature:
 
 
 def _chip_vibration(spec: BusVibration, world: World) -> Vibration:
-    from hw.registers import OnI2c, OnSpi
-
-    part = PARTS[driver(spec)]
     options: dict[str, Any] = {"block_s": spec.block_s}
-    address: int | None = getattr(spec, "address", None)
-    if address is not None:
+    if not isinstance(spec, Iis3dwbVibration):
         options["rate_hz"] = float(spec.rate_hz)
     if not isinstance(spec, Adxl345Vibration):
         options["range_g"] = spec.range_g
-    make: Callable[..., Vibration] = _class(part.driver)
-    if spec.bus == SIMULATED:
-        from hw.sim.bus import SimI2c, SimSpi
+    make: Callable[..., Vibration] = _class(PARTS[driver(spec)].driver)
+    if is_simulated(spec.bus):
         from hw.sim.machine_time import MachineTime
 
         clock = MachineTime(world.clock)
-        chip = _class(part.simulation)(world.machine, spec.clock_ppm, _noise_mps2(spec.rate_hz))
-        if address is None:
-            access: Any = OnSpi(SimSpi(clock, chip, _faults(spec.troubles)))
-        else:
-            access = OnI2c(SimI2c(clock, {address: chip}, _faults(spec.troubles)), address)
-        return _made(spec.name, lambda: make(access, clock, **options))
+        return _made(spec.name, lambda: make(_simulated(spec, world, clock), clock, **options))
     from hw.monoclock import MonoClock
 
-    if spec.bus.startswith("/dev/spidev"):
+    return _made(spec.name, lambda: make(_wired(spec), MonoClock(), **options))
+
+
+def _simulated(spec: BusVibration, world: World, clock: "MachineTime") -> Access:
+    """A bus of its own on the simulated machine."""
+    from hw.sim.bus import SimI2c, SimSpi
+
+    chip = _class(PARTS[driver(spec)].simulation)(world.machine, spec.clock_ppm, _noise_mps2(spec.rate_hz))
+    faults = _faults(spec.troubles)
+    if isinstance(spec, Iis3dwbVibration) or is_spi(spec.bus):
+        return OnSpi(SimSpi(clock, chip, faults, SPI_HZ))
+    return OnI2c(SimI2c(clock, {spec.address: chip}, faults), spec.address)
+
+
+def _wired(spec: BusVibration) -> Access:
+    """The bus that is there. Raises BusError."""
+    if isinstance(spec, Iis3dwbVibration) or is_spi(spec.bus):
         from hw.spi_linux import LinuxSpi
 
-        return _made(spec.name, lambda: make(OnSpi(LinuxSpi(Path(spec.bus), SPI_HZ)), MonoClock(), **options))
-    return _made(spec.name, lambda: make(OnI2c(_i2c(spec.bus), address or 0), MonoClock(), **options))
+        return OnSpi(LinuxSpi(Path(spec.bus), SPI_HZ))
+    return OnI2c(_i2c(spec.bus), spec.address)
 
 
 def _chip_temperature(spec: BusTemperature, world: World) -> Temperature:
@@ -155,7 +167,7 @@ def _chip_temperature(spec: BusTemperature, world: World) -> Temperature:
     if isinstance(spec, Lm75Temperature):
         options["bits"] = chip_options["bits"] = spec.bits
     make: Callable[..., Temperature] = _class(part.driver)
-    if spec.bus == SIMULATED:
+    if is_simulated(spec.bus):
         from hw.sim.bus import SimI2c
         from hw.sim.machine_time import MachineTime
 

@@ -30,6 +30,9 @@ class Chip(Protocol):
     def power_cycle(self, t_s: float) -> None:
         """Lose everything and begin with the reset values."""
 
+    def from_spi(self, first: int) -> int:
+        """The first byte on SPI as `transfer` wants it: its bits "read" and "go on" are elsewhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class BusFault:
@@ -209,15 +212,13 @@ class SimSpi:
         faults: Sequence[Trouble] = (),
         speed_hz: float = 5_000_000.0,
         seed: int = 1,
-        register_bits: int = 0x7F,
     ) -> None:
-        """As SimI2c; register_bits: of the first byte, what is the register; bit 7 says "read"."""
+        """As SimI2c."""
         self._clock = clock
         self._wire = _Wire(clock)
         self._chip = chip
         self._script = _Script(faults, seed)
         self._speed_hz = speed_hz
-        self._register_bits = register_bits
 
     def prepare(self, write: bytes, read_bytes: int) -> _Transfer:
         """See hw.bus.Spi."""
@@ -237,7 +238,7 @@ class SimSpi:
         if self._script.active("swapped", t_s):
             return bytes([STRANGER] * count)
         self._script.starve(self._chip, t_s)
-        words = bytes([write[0] & self._register_bits]) + write[1:]
+        words = bytes([self._chip.from_spi(write[0])]) + write[1:]
         data = self._chip.transfer(words, count, t_s)
         self._wire.busy(8 * count / self._speed_hz)
         return self._script.garble(data, t_s)

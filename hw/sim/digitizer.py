@@ -1,20 +1,18 @@
 """A simulated digitizer: streams the simulated machine's vibration over a real pseudo-terminal."""
 
 import os
-import pty
-import threading
-import tty
 from pathlib import Path
 
 from hw.frames import CLIP, MOST_SAMPLES, OVERRUN, Frame, encode
 from hw.ports import PortError, Vibration
+from hw.sim.serial_device import SerialDevice
 
 MEMORY_BYTES = 65_536
 """What the microcontroller can hold back while nobody reads."""
 
 
-class SimDigitizer:
-    """Samples a Vibration source and sends it as frames. `link` is where the tty is found.
+class SimDigitizer(SerialDevice):
+    """Samples a Vibration source and sends it as frames.
 
     A tty has no time but the real one: the source must run in real time.
     """
@@ -23,49 +21,31 @@ class SimDigitizer:
         """Power it.
 
         Args:
-            link: path of the symbolic link to make, as udev makes those in /dev/serial/by-id.
+            link: see SerialDevice.
             source: what it samples, with its own wrong clock (hw.sim.accelerometer).
             frame_samples: of one frame, 1 to 512.
         """
-        self.link = link
         self.sent = 0
         """Samples sent or lost since it was made: the number of the next one."""
         self._source = source
         self._frame_samples = min(frame_samples, MOST_SAMPLES)
         self._waiting = bytearray()
         self._overrun = False
-        self._stop = threading.Event()
-        self._master = -1
-        self._kept = -1
-        self.plug_in()
+        super().__init__(link)
 
     def plug_in(self) -> None:
-        """Appear, on another pty than before, and go on counting: its own power did not fail."""
-        self._master, self._kept = pty.openpty()
-        tty.setraw(self._kept)
-        os.set_blocking(self._master, False)
-        self.link.unlink(missing_ok=True)
-        self.link.symlink_to(os.ttyname(self._kept))
-        self._stop.clear()
+        """Appear, and go on counting: its own power did not fail."""
         self._waiting.clear()
-        self._thread = threading.Thread(target=self._stream, name="digitizer", daemon=True)
-        self._thread.start()
-
-    def unplug(self) -> None:
-        """Vanish: whoever has the tty open gets a hang-up."""
-        self._stop.set()
-        self._thread.join()
-        self.link.unlink(missing_ok=True)
-        os.close(self._kept)
-        os.close(self._master)
+        super().plug_in()
 
     def disturb(self, data: bytes) -> None:
         """Put foreign bytes on the wire."""
         self._waiting += data
 
-    def _stream(self) -> None:
+    def _live(self) -> None:
+        os.set_blocking(self._wire, False)
         self._source.start()
-        while not self._stop.is_set():
+        while not self._unplugged.is_set():
             try:
                 samples = self._source.read()
             except PortError:
@@ -101,6 +81,6 @@ class SimDigitizer:
     def _write(self) -> None:
         try:
             while self._waiting:
-                del self._waiting[: os.write(self._master, self._waiting)]
+                del self._waiting[: os.write(self._wire, self._waiting)]
         except BlockingIOError:
             return

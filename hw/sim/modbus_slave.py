@@ -1,25 +1,23 @@
 """A Modbus RTU slave on a real pseudo-terminal, with an adapter that may echo and answers that go wrong."""
 
 import os
-import pty
 import select
-import threading
 import time
-import tty
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from hw.modbus import READ_HOLDING, READ_INPUT, WRITE_ONE, crc16, frame
+from hw.sim.serial_device import SerialDevice
 
 Fate = Literal["right", "silence", "crc", "torn", "wrong_slave", "exception", "late", "short_count"]
 ILLEGAL_ADDRESS, BUSY = 2, 6
 QUESTION_SIZE = 8
 
 
-class ModbusSlave:
-    """One slave. `link` is where the tty is found: it goes with `unplug` and comes back with `plug_in`."""
+class ModbusSlave(SerialDevice):
+    """One slave."""
 
     def __init__(
         self,
@@ -33,13 +31,12 @@ class ModbusSlave:
         """Power it.
 
         Args:
-            link: path of the symbolic link to make, as udev makes those in /dev/serial/by-id.
+            link: see SerialDevice.
             slave: its address.
             words: answers (first, count) with that many registers; None = there are none such.
             echo: the adapter hears what the master sends.
             late_s: how late a "late" answer is.
         """
-        self.link = link
         self.written: list[tuple[int, int]] = []
         """(register, value) of every write."""
         self.fates: deque[Fate] = deque()
@@ -49,40 +46,18 @@ class ModbusSlave:
         self._words = words
         self._echo = echo
         self._late_s = late_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="modbus-slave", daemon=True)
-        self._master = -1
-        self._kept = -1
-        self.plug_in()
+        super().__init__(link)
 
-    def plug_in(self) -> None:
-        """Appear, on another pty than before."""
-        self._master, self._kept = pty.openpty()
-        tty.setraw(self._kept)
-        self.link.unlink(missing_ok=True)
-        self.link.symlink_to(os.ttyname(self._kept))
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._serve, name="modbus-slave", daemon=True)
-        self._thread.start()
-
-    def unplug(self) -> None:
-        """Vanish: whoever has the tty open gets a hang-up."""
-        self._stop.set()
-        self._thread.join()
-        self.link.unlink(missing_ok=True)
-        os.close(self._kept)
-        os.close(self._master)
-
-    def _serve(self) -> None:
+    def _live(self) -> None:
         received = b""
-        while not self._stop.is_set():
-            ready, _, _ = select.select([self._master], [], [], 0.02)
+        while not self._unplugged.is_set():
+            ready, _, _ = select.select([self._wire], [], [], 0.02)
             if not ready:
                 received = b""  # a pause ends a frame
                 continue
-            data = os.read(self._master, 4096)
+            data = os.read(self._wire, 4096)
             if self._echo:
-                os.write(self._master, data)
+                os.write(self._wire, data)
             received += data
             while len(received) >= QUESTION_SIZE:
                 question, received = received[:QUESTION_SIZE], received[QUESTION_SIZE:]
@@ -97,7 +72,7 @@ class ModbusSlave:
         if fate == "late":
             time.sleep(self._late_s)
         if answer:
-            os.write(self._master, answer)
+            os.write(self._wire, answer)
 
     def _answer(self, question: bytes) -> bytes:
         function = question[1]

@@ -4,15 +4,20 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Literal
 
 from hw.ports import PortError
+
+Contact = Literal["sound", "welded", "open"]
 
 
 class SimRelay:
     """hw.ports.Relay. Starts de-energised, as a real one does; only a change of level is an edge."""
 
-    def __init__(self, edges: Path | None = None) -> None:
+    def __init__(self, edges: Path | None = None, contact: Contact = "sound") -> None:
         """Record edges in memory and, if `edges` is given, one JSON object a line in that file (appended).
+
+        contact: what read-back sees: the coil's level, or a contact that is welded or never closes.
 
         The file is opened here: a write lies on the trip path and must be a single system call.
 
@@ -22,6 +27,7 @@ class SimRelay:
         self.edges: list[tuple[int, bool]] = []
         """(CLOCK_MONOTONIC ns, energised) of every edge."""
         self._energised = False
+        self._contact = contact
         self._pid = os.getpid()
         self._fd: int | None = None
         if edges is not None:
@@ -53,8 +59,8 @@ class SimRelay:
         self.edges.append((mono_ns, energised))
 
     def read(self) -> bool:
-        """The level."""
-        return self._energised
+        """Whether the contact is closed."""
+        return self._energised if self._contact == "sound" else self._contact == "welded"
 
 
 def observed_level(path: Path) -> bool:

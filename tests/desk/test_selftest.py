@@ -5,14 +5,20 @@ import os
 import pty
 import subprocess
 import sys
+import time
 
 import pytest
 from appliance_processes import ROOT, Folder, end, eventually
+from fake_tpu import VARIABLE, FakeTpu
 from real_broker import free_port
 
 from appliance.analysis import slots
 from appliance.cli import main
+from appliance.config import GpioRelay, SimRelay
+from appliance.daemon import EPOCH_VARIABLE
+from appliance.desk.selftest import death
 from appliance.guard.lock import only_guard
+from hw import board
 
 GOOD = """state_dir = "state"
 run_dir = "run"
@@ -21,7 +27,7 @@ speed = 20.0
 [[vibration]]
 name = "de"
 driver = "lsm6dso"
-bus = "sim"
+bus = "sim:i2c"
 clock_ppm = 12000.0
 {de}
 [[vibration]]
@@ -31,11 +37,12 @@ driver = "sim"
 [[temperature]]
 name = "bearing"
 driver = "tmp117"
-bus = "sim"
+bus = "sim:i2c"
 {bearing}
 [relay]
 driver = "sim"
 edges = "{edges}"
+contact = "{contact}"
 [uplink]
 enabled = {uplink}
 port = {port}
@@ -43,15 +50,15 @@ port = {port}
 MORE_CHIPS = """[[vibration]]
 name = "nde"
 driver = "adxl345"
-bus = "sim"
+bus = "sim:i2c"
 [[vibration]]
 name = "gear"
 driver = "lis3dh"
-bus = "sim"
+bus = "sim:i2c"
 [[temperature]]
 name = "oil"
 driver = "mcp9808"
-bus = "sim"
+bus = "sim:i2c"
 """
 
 
@@ -62,7 +69,8 @@ def trouble(kind, start_s=0.0):
 @pytest.fixture
 def write(tmp_path):
     def one(more="", **how):
-        values = {"de": "", "box": "", "bearing": "", "edges": "edges.jsonl", "uplink": "false", "port": 1883}
+        values = {"de": "", "box": "", "bearing": "", "edges": "edges.jsonl", "contact": "sound"}
+        values |= {"uplink": "false", "port": 1883}
         path = tmp_path / "appliance.toml"
         path.write_text(GOOD.format(**values | how) + more)
         return path
@@ -132,6 +140,14 @@ def test_a_broken_sensor_is_named(write, tried, where, kind, start_s, what, reas
     assert reason in found[what][1]
 
 
+def test_the_simulated_machine_is_the_one_that_runs(write, tried, monkeypatch):
+    """At 20 times real time it was switched on a minute ago: the trouble of its first 20 min is over."""
+    config = write(de='troubles = [{ kind = "nack", end_s = 1200.0 }]')
+    assert tried(config)[1]["vibration de"][0] == "FAIL"
+    monkeypatch.setenv(EPOCH_VARIABLE, str(time.monotonic_ns() - 65 * 10**9))
+    assert tried(config)[1]["vibration de"][0] == "ok"
+
+
 def test_a_broker_that_is_not_there(write, tried):
     status, found = tried(write(uplink="true", port=free_port()))
     assert status == 1
@@ -161,24 +177,64 @@ def test_a_state_dir_that_may_not_be_written(write, tried, tmp_path):
     assert (status, found["disk"][0]) == (1, "FAIL")
 
 
+LEARNT = "rate_hz = 2000\naxes = 2"
+"""What the bundle of the fixture `pump` is made for."""
+
+
 def test_the_model_is_verified(write, tried, tmp_path, pump):
-    slots.install(pump.bundle, tmp_path / "state" / "bundles" / "de")
-    status, found = tried(write())
-    assert (status, found["model de"][0]) == (0, "ok")
-    model = tmp_path / "state" / "bundles" / "de" / "active" / "model.tflite"
+    slots.install(pump.bundle, tmp_path / "state" / "bundles" / "box")
+    status, found = tried(write(box=LEARNT))
+    assert (status, found["model box"][0]) == (0, "ok")
+    model = tmp_path / "state" / "bundles" / "box" / "active" / "model.tflite"
     model.write_bytes(model.read_bytes()[:-1] + b"\x55\x55")
-    status, found = tried(write())
-    assert (status, found["model de"][0]) == (1, "FAIL")
-    assert "model.tflite" in found["model de"][1]
+    status, found = tried(write(box=LEARNT))
+    assert (status, found["model box"][0]) == (1, "FAIL")
+    assert "model.tflite" in found["model box"][1]
+
+
+@pytest.mark.parametrize(
+    ("sensor", "words"),
+    [
+        ("rate_hz = 6400\naxes = 2", "500 samples at 2000 Hz, found 500 at 6400 Hz"),
+        ("rate_hz = 2000\naxes = 3", "made for 2 axes, found 3"),
+    ],
+)
+def test_a_model_of_another_sensor(write, tried, tmp_path, pump, sensor, words):
+    slots.install(pump.bundle, tmp_path / "state" / "bundles" / "box")
+    status, found = tried(write(box=sensor))
+    assert (status, found["model box"][0]) == (1, "FAIL")
+    assert f"{words}; learn a baseline for this sensor" in found["model box"][1]
+
+
+def accelerator(library):
+    return f'[accelerator]\ndriver = "edgetpu"\nlibrary = "{library}"\nstart_s = 5.0\ndeadline_ms = 400\n'
 
 
 def test_an_accelerator_that_is_not_there(write, tried, tmp_path, pump):
-    absent = '[accelerator]\ndriver = "edgetpu"\nlibrary = "/absent/libedgetpu.so"\nstart_s = 5.0\n'
+    absent = accelerator("/absent/libedgetpu.so")
     assert tried(write(absent))[1]["accelerator"] == ("note", "not checked: no model yet")
-    slots.install(pump.bundle, tmp_path / "state" / "bundles" / "de")
-    status, found = tried(write(absent))
+    slots.install(pump.bundle, tmp_path / "state" / "bundles" / "box")
+    status, found = tried(write(absent, box=LEARNT))
     assert (status, found["accelerator"][0]) == (1, "FAIL")
     assert "/absent/libedgetpu.so" in found["accelerator"][1]
+
+
+@pytest.mark.parametrize(
+    ("does", "verdict", "words"),
+    [
+        ("ok", "ok", "golden vectors right"),
+        ("corrupt", "FAIL", "steps off"),
+        ("refuse", "FAIL", "no device"),
+    ],
+)
+def test_an_accelerator_proves_itself(write, tried, tmp_path, pump, monkeypatch, does, verdict, words):
+    fake = FakeTpu(tmp_path)
+    monkeypatch.setenv(VARIABLE, fake.environment[VARIABLE])
+    fake.do(does)
+    slots.install(pump.bundle, tmp_path / "state" / "bundles" / "box")
+    status, found = tried(write(accelerator(fake.path), box=LEARNT))
+    assert (status == 0, found["accelerator"][0]) == (verdict == "ok", verdict)
+    assert words in found["accelerator"][1]
 
 
 def test_the_relay_moves_once_a_person_says_yes(write, tmp_path):
@@ -203,6 +259,48 @@ def test_a_relay_that_does_not_follow(write):
     assert line.startswith("FAIL")
     assert "No space left" in line
     assert page.endswith("1 failed\n")
+
+
+@pytest.mark.parametrize(
+    ("contact", "words"),
+    [
+        ("welded", "read back energised; expected de-energised; check its contact"),
+        ("open", "read back de-energised; expected energised; check its contact"),
+    ],
+)
+def test_a_contact_that_does_not_follow(write, tmp_path, contact, words):
+    status, page = at_terminal(write(contact=contact), b"yes\n")
+    assert status == 1
+    line = next(line for line in page.splitlines() if " relay " in line)
+    assert line.startswith("FAIL")
+    assert words in line
+    edges = [json.loads(line)["energised"] for line in (tmp_path / "edges.jsonl").read_text().splitlines()]
+    assert edges == [True, False], "whatever the contact says, the coil is dropped in the end"
+
+
+def pi(folder, *, keeps):
+    """(model, root) of a Pi 4 whose kernel keeps released lines, or not."""
+    (folder / "model").write_text("Raspberry Pi 4 Model B Rev 1.4\0")
+    parameter = folder / board.load("pi4").held_by.lstrip("/")
+    parameter.parent.mkdir(parents=True)
+    parameter.write_text("Y\n" if keeps else "N\n")
+    return folder / "model", folder
+
+
+def test_a_kernel_that_keeps_a_dead_guards_line_is_told(tmp_path):
+    here = pi(tmp_path, keeps=True)
+    [found] = death(GpioRelay("pinctrl-bcm2711", 17), *here)
+    assert (found.what, found.verdict) == ("relay at death", "FAIL")
+    assert "set dtparam=strict_gpiod and restart, or wire the health toggle" in found.words
+    [found] = death(GpioRelay("pinctrl-bcm2711", 17, health=27), *here)
+    assert found.verdict == "note"
+    assert death(SimRelay(), *here) == []
+
+
+def test_a_kernel_that_lets_the_line_go_needs_no_words(tmp_path):
+    assert death(GpioRelay("pinctrl-bcm2711", 17), *pi(tmp_path, keeps=False)) == []
+    (tmp_path / "model").write_text("a desktop")
+    assert death(GpioRelay("pinctrl-bcm2711", 17), tmp_path / "model", tmp_path) == []
 
 
 def test_a_lock_without_a_guard_that_answers(write, tried, tmp_path):

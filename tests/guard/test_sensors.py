@@ -22,14 +22,29 @@ G = STANDARD_GRAVITY_MPS2
 FAST = "simulation.speed = 200\nlimits.peak_mps2 = { danger = 15 }\nlimits.rms_mps2 = { danger = 9 }\n"
 HOUSING_DEGC = 48.0
 
-# driver and keys: (place in its faults, rate in Hz, g a count)
+# bus, driver and keys: (place in its faults, rate in Hz, g a count)
 VIBRATION = {
-    'driver = "lsm6dso"\naddress = 0x6B\nrate_hz = 833\nrange_g = 4': ("LSM6DSO at 0x6b", 833, 122e-6),
-    'driver = "lsm6dso"': ("LSM6DSO at 0x6a", 3332, 488e-6),
-    'driver = "iis3dwb"\nrange_g = 2': ("IIS3DWB on SPI", 26667, 61e-6),
-    'driver = "adxl345"\naddress = 0x1D\nrate_hz = 1600': ("ADXL345 at 0x1d", 1600, 1 / 256),
-    'driver = "lis3dh"\naddress = 0x19\nrate_hz = 400\nrange_g = 2': ("LIS3DH at 0x19", 400, 0.001),
-    'driver = "adxl355"\naddress = 0x53\nrate_hz = 500\nrange_g = 2': ("ADXL355 at 0x53", 500, 1 / 16000),
+    'bus = "sim:i2c"\ndriver = "lsm6dso"\naddress = 0x6B\nrate_hz = 833\nrange_g = 4': (
+        "LSM6DSO at 0x6b",
+        833,
+        122e-6,
+    ),
+    'bus = "sim:i2c"\ndriver = "lsm6dso"': ("LSM6DSO at 0x6a", 3332, 488e-6),
+    'bus = "sim:spi"\ndriver = "lsm6dso"\nrate_hz = 6664': ("LSM6DSO on SPI", 6664, 488e-6),
+    'bus = "sim:spi"\ndriver = "iis3dwb"\nrange_g = 2': ("IIS3DWB on SPI", 26667, 61e-6),
+    'bus = "sim:i2c"\ndriver = "adxl345"\naddress = 0x1D\nrate_hz = 1600': ("ADXL345 at 0x1d", 1600, 1 / 256),
+    'bus = "sim:spi"\ndriver = "adxl345"\nrate_hz = 3200': ("ADXL345 on SPI", 3200, 1 / 256),
+    'bus = "sim:i2c"\ndriver = "lis3dh"\naddress = 0x19\nrate_hz = 400\nrange_g = 2': (
+        "LIS3DH at 0x19",
+        400,
+        0.001,
+    ),
+    'bus = "sim:spi"\ndriver = "lis3dh"': ("LIS3DH on SPI", 1344, 0.012),
+    'bus = "sim:i2c"\ndriver = "adxl355"\naddress = 0x53\nrate_hz = 500\nrange_g = 2': (
+        "ADXL355 at 0x53",
+        500,
+        1 / 16000,
+    ),
 }
 # driver and keys: (place in its faults, °C of its lowest bit)
 TEMPERATURE = {
@@ -73,7 +88,7 @@ def first_reading(port: Temperature) -> float:
 @pytest.mark.parametrize("keys", VIBRATION)
 def test_a_chip_on_the_simulated_machine(keys, tmp_path):
     place, rate_hz, lsb_g = VIBRATION[keys]
-    port = accelerometer(tmp_path, f'{keys}\nbus = "sim"\nblock_s = 0.2', FAST)
+    port = accelerometer(tmp_path, f"{keys}\nblock_s = 0.2", FAST)
     with pytest.raises(PortError, match=f"^{place}: read before start"):
         port.read()
     assert port.rate_hz == rate_hz
@@ -90,13 +105,13 @@ def test_a_chip_on_the_simulated_machine(keys, tmp_path):
 
 
 def test_a_block_is_as_long_as_configured(tmp_path):
-    port = accelerometer(tmp_path, 'driver = "lsm6dso"\nbus = "sim"\nblock_s = 0.04', FAST)
+    port = accelerometer(tmp_path, 'driver = "lsm6dso"\nbus = "sim:i2c"\nblock_s = 0.04', FAST)
     port.start()
     assert np.mean([len(port.read().counts) for _ in range(20)]) == pytest.approx(0.04 * 3332, rel=0.1)
 
 
 def test_a_wrong_clock_of_a_simulated_chip_is_its_own(tmp_path):
-    port = accelerometer(tmp_path, 'driver = "adxl345"\nbus = "sim"\nclock_ppm = 30_000', FAST)
+    port = accelerometer(tmp_path, 'driver = "adxl345"\nbus = "sim:i2c"\nclock_ppm = 30_000', FAST)
     port.start()
     drains = [port.read() for _ in range(60)]
     span_s = (drains[-1].host_ns - drains[9].host_ns) * 1e-9
@@ -107,7 +122,7 @@ def test_a_wrong_clock_of_a_simulated_chip_is_its_own(tmp_path):
 @pytest.mark.parametrize("keys", TEMPERATURE)
 def test_a_thermometer_on_the_simulated_machine(keys, tmp_path):
     _, step_degc = TEMPERATURE[keys]
-    degc = first_reading(thermometer(tmp_path, f'{keys}\nbus = "sim"', FAST))
+    degc = first_reading(thermometer(tmp_path, f'{keys}\nbus = "sim:i2c"', FAST))
     assert degc == pytest.approx(HOUSING_DEGC, abs=2.0)
     zero_degc = -273.15 if "mlx90614" in keys else 0.0
     steps = (degc - zero_degc) / step_degc
@@ -116,14 +131,14 @@ def test_a_thermometer_on_the_simulated_machine(keys, tmp_path):
 
 @pytest.mark.parametrize("keys", TEMPERATURE)
 def test_a_thermometer_that_does_not_answer(keys, tmp_path):
-    port = thermometer(tmp_path, f'{keys}\nbus = "sim"\ntroubles = [{{ kind = "nack" }}]', FAST)
+    port = thermometer(tmp_path, f'{keys}\nbus = "sim:i2c"\ntroubles = [{{ kind = "nack" }}]', FAST)
     with pytest.raises(PortError, match=f"^{TEMPERATURE[keys][0]}: .+ no acknowledge.+check its wiring"):
         port.read()
 
 
 def test_whether_a_check_byte_counts_is_as_configured(tmp_path):
     checks = [
-        thermometer(tmp_path, f'driver = "mlx90614"\nbus = "sim"\ncheck_pec = {word}').checks_pec  # type: ignore[attr-defined]
+        thermometer(tmp_path, f'driver = "mlx90614"\nbus = "sim:i2c"\ncheck_pec = {word}').checks_pec  # type: ignore[attr-defined]
         for word in ("true", "false")
     ]
     assert checks == [True, False]
@@ -186,7 +201,7 @@ def test_a_digitizer_that_is_not_there_and_then_is(tmp_path):
 def test_chips_of_one_machine_stand_on_the_same_housing(tmp_path):
     """Sensors share one machine: the same shaft is in all of them."""
     text = FAST + "".join(
-        f'[[vibration]]\nname = "{name}"\nbus = "sim"\ndriver = "{driver}"\n'
+        f'[[vibration]]\nname = "{name}"\nbus = "sim:i2c"\ndriver = "{driver}"\n'
         for name, driver in (("a", "lsm6dso"), ("b", "adxl345"))
     )
     config = config_of(tmp_path, text)
@@ -217,7 +232,7 @@ def troubled_config() -> str:
     for name, (keys, kind, amount, _) in TROUBLED.items():
         part = "temperature" if name == "thermo" else "vibration"
         fault = FAULT.format(kind=kind, amount=amount)
-        text += f'[[{part}]]\nname = "{name}"\nbus = "sim"\n{keys}\n{fault}\n'
+        text += f'[[{part}]]\nname = "{name}"\nbus = "sim:i2c"\n{keys}\n{fault}\n'
     return text
 
 

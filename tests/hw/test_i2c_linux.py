@@ -1,9 +1,11 @@
 """I2C through i2c-dev, as far as a host without a bus can show it; the kernel's own bus is in the rig."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,17 +124,47 @@ def test_after_closing_every_transfer_is_a_bus_fault(adapter):
     adapter.close()
 
 
+def open_files() -> list[str]:
+    """What this process holds open."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            found.append(str(entry.readlink()))
+    return sorted(found)
+
+
 def test_recovery_opens_again_under_the_same_number(adapter):
-    fd, before = adapter.fd, adapter.path.stat()
-    adapter.path.unlink()
-    with pytest.raises(BusError, match="no such adapter"):
-        adapter.recover()
-    adapter.path.touch()
+    fd, before, held = adapter.fd, os.fstat(adapter.fd).st_ino, open_files()
+    (adapter.path.parent / "i2c-9-again").touch()
+    (adapter.path.parent / "i2c-9-again").replace(adapter.path)
     adapter.recover()
     assert adapter.fd == fd
-    assert os.fstat(fd).st_ino == adapter.path.stat().st_ino
-    assert (os.fstat(fd).st_ino, os.fstat(fd).st_ctime_ns) != (before.st_ino, before.st_ctime_ns)
+    assert before != os.fstat(fd).st_ino == adapter.path.stat().st_ino
     assert not os.get_inheritable(fd)
+    assert open_files() == held
+
+
+def test_an_adapter_that_is_gone_is_let_go_before_it_is_back(adapter):
+    transfer, fd, count = adapter.prepare(0x53, b"\x00", 1), adapter.fd, len(open_files())
+    adapter.path.unlink()
+    for _ in range(3):
+        with pytest.raises(BusError, match="no such adapter"):
+            adapter.recover()
+        assert not [path for path in open_files() if "i2c-9" in path]
+        with pytest.raises(BusError, match="plug it in again"):
+            transfer.run()
+    adapter.path.touch()
+    adapter.recover()
+    assert (adapter.fd, len(open_files())) == (fd, count)
+    assert os.fstat(fd).st_ino == adapter.path.stat().st_ino
+
+
+def test_a_closed_adapter_does_not_come_back(adapter):
+    adapter.close()
+    held = open_files()
+    with pytest.raises(BusError, match="closed"):
+        adapter.recover()
+    assert open_files() == held
 
 
 @pytest.mark.parametrize("address", [0x00, 0x02, 0x78, 0xA6])

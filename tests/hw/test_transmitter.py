@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hw.modbus import Modbus, frame
-from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Quantity, Scalars, Temperature
+from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Scalars
 from hw.qm30vt2 import QM30VT2
 from hw.register_map import Register, RegisterMap
 from hw.serial_line import SerialLine
@@ -18,7 +18,7 @@ from hw.sim.machine_time import MachineTime
 from hw.sim.modbus_slave import ModbusSlave
 from hw.sim.rotor import Machine
 from hw.sim.transmitter import RATE_HZ, MachineRegisters, quantities
-from hw.transmitter import ScalarTemperature, Transmitter
+from hw.transmitter import Transmitter
 from hw.wtvb01 import SLAVE, UNLOCK_CODE, UNLOCK_REGISTER, WTVB01_485, wtvb01
 
 G = STANDARD_GRAVITY_MPS2
@@ -85,7 +85,7 @@ def test_golden_answer_of_a_qm42vt1_through_a_map_of_ones_own(tmp_path):
 
 def test_every_register_of_a_qm30vt2_stands_where_its_manual_says():
     words = list(range(1000, 1022))
-    found = {name: quantity.value for name, quantity in QM30VT2.quantities(words).items()}
+    found = QM30VT2.values(words)
     assert found["z-peak"] == pytest.approx(1.006 * G)
     assert found["x-peak"] == pytest.approx(1.007 * G)
     assert found["z-peak-velocity-frequency"] == pytest.approx(100.8)
@@ -102,29 +102,26 @@ def test_wtvb01_registers():
     words[0x34 - 0x34], words[0x36 - 0x34] = 0x0800, 0xF800
     words[0x3C - 0x34], words[0x40 - 0x34] = 280, 0xFF9C
     words[0x42 - 0x34], words[0x44 - 0x34] = 55, 247
-    found = {name: quantity.value for name, quantity in WTVB01_485.quantities(words).items()}
+    found = WTVB01_485.values(words)
     assert found["x-acceleration"] == pytest.approx(G)
     assert found["z-acceleration"] == pytest.approx(-G)
     assert found["z-velocity"] == pytest.approx(2.80)
     assert found["temperature"] == pytest.approx(-1.0)
     assert found["y-displacement"] == 55.0
     assert found["x-frequency"] == pytest.approx(24.7)
-    assert wtvb01(1.0).quantities(words)["z-velocity"].value == 280.0
+    assert wtvb01(1.0).values(words)["z-velocity"] == 280.0
 
 
 def test_a_map_of_ones_own():
     own = msgspec.convert(tomllib.loads(OWN_MAP), RegisterMap)
     assert (own.function, own.first, own.count) == (4, 10, 6)
-    found = own.quantities([0x0000, 0x4120, 650, 0, 0x0001, 0x0002])
-    assert found == {
-        "flow": Quantity(10.0, "l/s"),
-        "oil": Quantity(25.0, "°C"),
-        "hours": Quantity(65538.0, "h"),
-    }
+    found = own.values([0x0000, 0x4120, 650, 0, 0x0001, 0x0002])
+    assert found == {"flow": 10.0, "oil": 25.0, "hours": 65538.0}
+    assert own.units == {"flow": "l/s", "oil": "°C", "hours": "h"}
     with pytest.raises(ValueError, match=r"oil is 6513\.5 °C, expected -30 to 120"):
-        own.quantities([0, 0, 65535, 0, 0, 0])
+        own.values([0, 0, 65535, 0, 0, 0])
     with pytest.raises(ValueError, match="flow is nan"):
-        own.quantities([0x0000, 0x7FC0, 650, 0, 0, 0])
+        own.values([0x0000, 0x7FC0, 650, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -133,6 +130,7 @@ def test_a_map_of_ones_own():
         ({"registers": []}, "no registers"),
         ({"registers": [{"name": "a", "address": 70000, "unit": "1"}]}, "address 70000"),
         ({"registers": [{"name": "a", "address": 1, "unit": "1", "scale": 0}]}, "scale 0"),
+        ({"registers": [{"name": "Oil temp", "address": 1, "unit": "1"}]}, "a name of a to z"),
         ({"registers": [{"name": "a", "address": 1, "unit": "1"}] * 2}, "a twice"),
         ({"registers": [{"name": "a", "address": 1, "unit": "1", "kind": "int8"}]}, "kind"),
         (
@@ -212,17 +210,6 @@ def test_a_value_out_of_range_is_a_fault(tmp_path):
         transmitter.read()
     modbus.close()
     slave.unplug()
-
-
-def test_one_of_its_numbers_is_a_thermometer(rig):
-    _, _, transmitter = rig
-    port: Temperature = ScalarTemperature(transmitter)
-    assert port.period_s == 0.15
-    assert port.read().degc == pytest.approx(48.35, abs=0.1)
-    with pytest.raises(ValueError, match="'z-velocity-rms': mm/s, expected one in °C"):
-        ScalarTemperature(transmitter, "z-velocity-rms")
-    with pytest.raises(ValueError, match="not there"):
-        ScalarTemperature(transmitter, "oil")
 
 
 def test_what_the_simulated_part_works_out_of_a_pure_tone():

@@ -1,5 +1,6 @@
 """The rig: its kernel is found or its absence named, its machine obeys, and its watchdog bites."""
 
+import os
 import re
 import signal
 import subprocess
@@ -17,7 +18,8 @@ import kernel  # noqa: E402
 
 BUILT = kernel.built()
 needs_kernel = pytest.mark.skipif(
-    BUILT is None, reason="the rig's kernel is not built; run: tools/rig/rig build"
+    BUILT is None and os.environ.get("CI") != "true",
+    reason="the rig's kernel is not built; run: tools/rig/rig build",
 )
 
 

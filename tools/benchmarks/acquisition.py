@@ -56,16 +56,16 @@ run_dir = "run"
 relay = {{ driver = "sim", edges = "relay.jsonl" }}
 uplink.enabled = false
 analysis = {{ overlap = 0.9995, learn_s = 5.0 }}
-temperature = [{{ name = "housing", driver = "tmp117", bus = "sim" }}]
+temperature = [{{ name = "housing", driver = "tmp117", bus = "sim:i2c" }}]
 [[vibration]]
 name = "lsm6dsox"
 driver = "lsm6dso"
-bus = "sim"
+bus = "sim:i2c"
 rate_hz = {lsm6dso_hz:.0f}
 [[vibration]]
 name = "adxl345"
 driver = "adxl345"
-bus = "sim"
+bus = "sim:i2c"
 rate_hz = {adxl345_hz:.0f}
 [[vibration]]
 name = "digitizer"

@@ -36,6 +36,10 @@ class SimAdxl345(FifoChip):
             return 256.0, 256 * range_g - 1
         return 512.0 / range_g, 511
 
+    def from_spi(self, first: int) -> int:
+        """Bit 6 says "several bytes"."""
+        return first & 0x3F
+
     def loaded(self, register: int, t_s: float) -> int:
         """The first data byte takes a sample out of the FIFO; FIFO_STATUS counts what is left."""
         if register == DATA:

@@ -17,7 +17,7 @@ MG_PER_COUNT = {0: 1.0, 1: 2.0, 2: 4.0, 3: 12.0}
 
 
 class SimLis3dh(FifoChip):
-    """hw.sim.bus.Chip, on I2C."""
+    """hw.sim.bus.Chip."""
 
     RATES_HZ = MappingProxyType({1: 1.0, 2: 10.0, 3: 25.0, 4: 50.0, 5: 100.0, 6: 200.0, 7: 400.0, 9: 1344.0})
     RESET = MappingProxyType({0x0F: 0x33, CTRL1: 0x07})
@@ -39,6 +39,10 @@ class SimLis3dh(FifoChip):
             return super().transfer(bytes([write[0] & ~GO_ON]) + write[1:] if write else b"", read_bytes, t_s)
         first = super().transfer(write, min(read_bytes, 1), t_s)
         return first * read_bytes
+
+    def from_spi(self, first: int) -> int:
+        """On SPI the bit to go on is bit 6."""
+        return (first & 0x3F) | (GO_ON if first & 0x40 else 0)
 
     def loaded(self, register: int, t_s: float) -> int:
         """FIFO_SRC_REG: 32 samples read as 31 and an overrun."""

@@ -32,6 +32,10 @@ class RegisterChip:
             self._pointer = (self._pointer + 1) & 0xFF
         return self.load(self._pointer, read_bytes, t_s) if read_bytes else b""
 
+    def from_spi(self, first: int) -> int:
+        """See hw.sim.bus.Chip: bit 7 says "read"."""
+        return first & 0x7F
+
     def load(self, register: int, count: int, t_s: float) -> bytes:
         """What `count` bytes read from this register on are."""
         return bytes(self.loaded((register + i) & 0xFF, t_s) for i in range(count))

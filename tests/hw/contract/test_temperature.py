@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,24 +14,16 @@ from appliance.sensors import Trouble
 from hw.lm75 import Lm75
 from hw.mcp9808 import Mcp9808
 from hw.mlx90614 import Mlx90614
-from hw.modbus import Modbus
 from hw.ports import PortError, Reading, Temperature
-from hw.qm30vt2 import QM30VT2
-from hw.register_map import RegisterMap
-from hw.serial_line import SerialLine
 from hw.sim.bus import BusFault, SimI2c
 from hw.sim.chips.thermometers import Lm75Chip, Mcp9808Chip, Mlx90614Chip, Tmp117Chip
 from hw.sim.clock import SimClock
 from hw.sim.machine_time import MachineTime
-from hw.sim.modbus_slave import ModbusSlave
 from hw.sim.rotor import Machine
 from hw.sim.thermometer import SimThermometer
-from hw.sim.transmitter import MachineRegisters
 from hw.sysfs_temperature import SysfsTemperature
 from hw.tmp117 import Tmp117
-from hw.transmitter import ScalarTemperature, Transmitter
 from hw.w1_thermometer import W1Thermometer
-from hw.wtvb01 import WTVB01_485
 
 HEATING = (Fault("overheating", 0.0, 600.0, 1.0),)
 I2C = {
@@ -44,8 +35,7 @@ I2C = {
     "mlx90614": (Mlx90614, Mlx90614Chip, 0x5A, {}, 0.02),
 }
 FILES = {"ds18b20": 0.001, "hwmon": 0.001, "iio": 0.0625}
-SERIAL = {"qm30vt2": QM30VT2, "wtvb01": WTVB01_485}
-KINDS = [*I2C, "sim", *FILES, *SERIAL]
+KINDS = [*I2C, "sim", *FILES]
 OLD_K = 0.1
 """A conversion may be a second old, and the housing warms meanwhile."""
 SETTLED_S = 2.0
@@ -142,7 +132,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         clock = SimClock(math.inf, epoch_ns=0)
         thermometer = SimThermometer(machine, clock, 1.0, [Trouble("lost", 20.0, 25.0)])
         yield Bench(thermometer, truth, 0, 0.1, 20.0, 25.0, 60.0)
-    elif kind in FILES:
+    else:
         kernel = Kernel(kind, tmp_path, machine)
         if kind == "ds18b20":
             thermometer = W1Thermometer("28-0123456789ab", kernel, 1.0, tmp_path)
@@ -150,40 +140,6 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             name = "hwmon*/temp1_input" if kind == "hwmon" else "iio:device*/in_temp_raw"
             thermometer = SysfsTemperature(str(tmp_path / name), kernel, 1.0)
         yield Bench(Impatient(thermometer, kernel), truth, 0, FILES[kind] + OLD_K, 20.0, 25.0, 60.0)
-    else:
-        yield from serial_bench(SERIAL[kind], machine, truth, tmp_path / "usb-485")
-
-
-def serial_bench(
-    registers: RegisterMap, machine: Machine, truth: Callable[[float], float], link: Path
-) -> Iterator[Bench]:
-    """A transmitter on a pty, in real time; the adapter is pulled after 0.8 s and back after 1.3 s."""
-    clock = SimClock()
-    slave = ModbusSlave(link, 1, MachineRegisters(machine, clock, registers))
-    timers = [threading.Timer(0.8, slave.unplug), threading.Timer(1.3, slave.plug_in)]
-    for timer in timers:
-        timer.start()
-    modbus = Modbus(SerialLine(link), timeout_s=0.1)
-    transmitter = Transmitter(modbus, 1, registers, MachineTime(clock), period_s=0.1)
-    yield Bench(SlowRetry(ScalarTemperature(transmitter)), truth, clock.epoch_ns, 0.01 + OLD_K, 0.8, 1.4, 2.5)
-    for timer in timers:
-        timer.join()
-    modbus.close()
-    slave.unplug()
-
-
-class SlowRetry:
-    """As the guard: a pause after a fault, in real time."""
-
-    def __init__(self, thermometer: Temperature) -> None:
-        self.thermometer, self.period_s = thermometer, thermometer.period_s
-
-    def read(self) -> Reading | None:
-        try:
-            return self.thermometer.read()
-        except PortError:
-            time.sleep(0.02)
-            raise
 
 
 def test_it_warms_with_the_machine_and_comes_back_after_it_was_away(bench: Bench) -> None:

@@ -38,6 +38,15 @@ def test_without_a_file_edges_are_in_memory():
     assert len(relay.edges) == 1
 
 
+@pytest.mark.parametrize(("contact", "seen"), [("welded", True), ("open", False)])
+def test_a_contact_that_does_not_follow_its_coil(contact, seen):
+    relay = SimRelay(contact=contact)
+    for level in (False, True, False):
+        relay.write(level)
+        assert relay.read() is seen
+    assert [level for _, level in relay.edges] == [True, False], "the coil is another matter"
+
+
 def test_a_restart_appends(tmp_path):
     path = tmp_path / "edges.jsonl"
     SimRelay(path).write(True)

@@ -1,0 +1,41 @@
+"""What transmitters say, as records with the units that channels have."""
+
+import msgspec
+
+from appliance import register_maps
+from appliance.config import Config
+from appliance.records import QuantityReading, Validity
+from hw.ports import Quantities
+
+Readings = tuple[QuantityReading, ...]
+_UNITS = {"m/s²": "m/s2", "°C": "degC"}
+
+
+def unheard(config: Config) -> dict[str, Readings]:
+    """Every quantity of each transmitter's map, before its first answer. Raises ConfigError."""
+    return {
+        spec.name: tuple(
+            QuantityReading(spec.name, name, _UNITS.get(unit, unit), 0, None, Validity.LOST)
+            for name, unit in register_maps.load(spec.map).units.items()
+        )
+        for spec in config.transmitter
+    }
+
+
+def heard(readings: Readings, quantities: Quantities) -> Readings:
+    """The same quantities with what was answered now."""
+    by_name, at_ns = quantities.by_name, quantities.host_ns
+    return tuple(
+        msgspec.structs.replace(
+            one, at_mono_ns=at_ns, value=by_name[one.quantity].value, validity=Validity.OK
+        )
+        for one in readings
+    )
+
+
+def lost(readings: Readings, at_mono_ns: int) -> Readings:
+    """The same quantities of a transmitter that does not answer."""
+    return tuple(
+        msgspec.structs.replace(one, at_mono_ns=at_mono_ns, value=None, validity=Validity.LOST)
+        for one in readings
+    )
