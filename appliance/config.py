@@ -213,7 +213,7 @@ class Transmitter(Struct, forbid_unknown_fields=True, frozen=True):
     """Stop bits on the line."""
     echo: bool = False
     """Whether the adapter hears what it sends (two wires, no transmit mute)."""
-    timeout_s: Annotated[float, Meta(ge=0.02, le=2)] = 0.3
+    timeout_s: Annotated[float, Meta(ge=0.02, le=1)] = 0.3
     """How long a slave of the line may take to begin its answer, s."""
     period_s: PeriodSeconds = 1.0
     """Seconds between readings."""

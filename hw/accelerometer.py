@@ -80,6 +80,7 @@ class Accelerometer(ABC):
         self.scale_mps2 = figures.lsb_g * STANDARD_GRAVITY_MPS2
         self.full_scale_counts = figures.full_scale_counts
         self.noise_mps2 = float(figures.noise_g_rthz * STANDARD_GRAVITY_MPS2 * np.sqrt(figures.bandwidth_hz))
+        self.bandwidth_hz = figures.bandwidth_hz
         self._depth = figures.depth
         self._services = max(1, -int(-block_s * figures.rate_hz // figures.service))
         self._service_ns = round(block_s * 1e9 / self._services)

@@ -67,6 +67,7 @@ class Digitizer:
         self.axes = axes
         self.full_scale_counts = full_scale_counts
         self.noise_mps2 = noise_mps2
+        self.bandwidth_hz = rate_hz / 2.0
         self.dc_coupled = dc_coupled
         self._line = line
         self._clock = clock

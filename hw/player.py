@@ -31,6 +31,7 @@ class RecordingVibration:
             clock: says how fast.
         """
         self.rate_hz = recording.rate_hz
+        self.bandwidth_hz = recording.rate_hz / 2.0
         self.axes = recording.accel.shape[1]
         whole = np.isfinite(recording.accel.sum(axis=1))
         self._counts, self.scale_mps2 = _as_counts(recording, whole)

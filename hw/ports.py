@@ -53,6 +53,8 @@ class Vibration(Protocol):
     """Largest count the converter can give."""
     noise_mps2: float
     """RMS noise of one axis over the whole bandwidth, m/s²; 0 where unknown."""
+    bandwidth_hz: float
+    """Highest frequency that it passes (-3 dB); half the rate where no more is known."""
     dc_coupled: bool
     """True where gravity is in the signal (MEMS), so that the guard can watch the mounting."""
 

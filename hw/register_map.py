@@ -6,7 +6,7 @@ Nothing but the standard library, so that whoever reads a configuration can chec
 import math
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,7 +114,7 @@ class RegisterMap:
             )
 
     @property
-    def units(self) -> dict[str, str]:
+    def units(self) -> Mapping[str, str]:
         """Unit of each quantity by its name."""
         return {register.name: register.unit for register in self.registers}
 

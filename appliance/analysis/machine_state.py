@@ -1,8 +1,9 @@
-"""What the machine does: off, transient or running. Only running windows are scored or learnt.
+"""What the machine does: off, starting, running, stopping, or in a transient between two ways of running.
 
-A fault must not be able to hide in `transient`: a level that jumps and then stays is running again once it
-has stayed, and one that never comes to rest, or jumps again and again with short rests between, is running
-after `_LONGEST_SETTLE` settling times of transient all the same, until it has rested for long.
+Only running windows are scored or learnt, and a fault must not be able to hide in the others: a level that
+jumps and then stays is running again once it has stayed, and one that never comes to rest, or jumps again and
+again with short rests between, is running after `_LONGEST_SETTLE` settling times all the same, until it has
+rested for long. Starting, stopping and transient are names for one and the same waiting.
 """
 
 import math
@@ -11,6 +12,8 @@ from appliance.records import MachineState
 
 _HYSTERESIS = 1.25
 _MOVED = math.log(1.5)
+_STOPPING = math.log(2.0)
+"""So far below the level at which it ran, and falling, the machine counts as on its way to off."""
 _FOLLOWED = 4.0
 """Settling times in which the level compared with follows: slower than any machine changes its speed."""
 _LONGEST_SETTLE = 6.0
@@ -32,6 +35,8 @@ class MachineStateGate:
         self._settle_s = settle_s
         self._state = MachineState.UNKNOWN
         self._log_level = 0.0
+        self._ran_log_level = 0.0
+        self._fell = False
         self._calm_s = 0.0
         self._moving_s = 0.0
 
@@ -48,17 +53,29 @@ class MachineStateGate:
             self._calm_s, self._log_level = 0.0, log_level
             self._moving_s = 0.0
         elif abs(log_level - self._log_level) > _MOVED:
+            self._fell = log_level < self._log_level
             self._calm_s, self._log_level = 0.0, log_level
         # Follows slowly: a slow fault must not look like a change of operation.
         self._log_level += (log_level - self._log_level) * hop_s / max(_FOLLOWED * self._settle_s, hop_s)
-        return self._settle(hop_s)
+        self._state = self._settle(log_level, hop_s)
+        return self._state
 
-    def _settle(self, hop_s: float) -> MachineState:
+    def _settle(self, log_level: float, hop_s: float) -> MachineState:
         calm = self._calm_s >= self._settle_s
         longest_s = _LONGEST_SETTLE * self._settle_s
         restless = self._moving_s >= longest_s
-        self._state = MachineState.RUNNING if calm or restless else MachineState.TRANSIENT
         self._calm_s += hop_s
         moved_s = -_REST_COUNTS * hop_s if calm else hop_s
         self._moving_s = min(max(0.0, self._moving_s + moved_s), 2 * longest_s)
-        return self._state
+        if calm or restless:
+            self._ran_log_level = self._log_level
+            return MachineState.RUNNING
+        return self._unsettled(log_level)
+
+    def _unsettled(self, log_level: float) -> MachineState:
+        if self._state in (MachineState.OFF, MachineState.STARTING):
+            return MachineState.STARTING
+        low = log_level < self._ran_log_level - _STOPPING
+        if self._fell and (low or self._state is MachineState.STOPPING):
+            return MachineState.STOPPING
+        return MachineState.TRANSIENT

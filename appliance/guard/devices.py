@@ -4,6 +4,7 @@ import os
 
 from appliance.config import Config, Simulation
 from appliance.daemon import EPOCH_VARIABLE
+from appliance.guard.modbus_lines import ModbusLines
 from appliance.guard.output import open_health, open_relay
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.sensors import RecordedVibration
@@ -23,6 +24,8 @@ class Devices:
         world = running_world(config.simulation)
         self.vibration = {spec.name: open_vibration(spec, world) for spec in config.vibration}
         self.temperature = {spec.name: open_temperature(spec, world) for spec in config.temperature}
+        self.lines = ModbusLines(world, config.run_dir)
+        self.transmitter = {spec.name: self.lines.open(spec) for spec in config.transmitter}
         self.relay = open_relay(config.relay)
         self.health = open_health(config.relay)
         self.live = config.simulation.speed == 1.0 and all(

@@ -3,14 +3,15 @@
 from appliance.guard.rack import Idle, Input, NotOk, Value
 from appliance.records import MachineState, Quality, Score, Validity
 
-_BLIND = Validity.STUCK | Validity.RANGE
-
 
 def measured(channel: str, value: float | None, validity: Validity) -> Input:
-    """A quantity of a block or a reading. A fallen sensor that bangs about still trips: its value counts."""
+    """A quantity of a block or a reading, None where it means nothing.
+
+    What is reached counts all the same: a fallen sensor that bangs about still trips.
+    """
     if not validity and value is not None:
         return Value(channel, value)
-    return NotOk(channel, words(validity) or "not measured", None if validity & _BLIND else value)
+    return NotOk(channel, words(validity) or "not measured", None if Validity.RANGE in validity else value)
 
 
 def sloped(channel: str, slope: float | None, *, usable: bool) -> Input:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-_SLOPE_WINDOW_S = 600.0
-_SLOPE_LEAST_S = 60.0
+_SLOPE_LEAST = 0.1
+"""Share of the window that the readings must span."""
+_SLOPE_SPACING = 0.0015
+"""Share of the window that lies between two readings, at least: what comes faster is left out."""
 _SLOPE_READINGS = 700
-_SLOPE_SPACING_S = 0.9
-"""Readings that come faster are thinned, or the memory would hold less than a minute of them."""
+"""More than fit into a window at that spacing."""
 
 
 def peak_rms_mps2(
@@ -30,19 +31,20 @@ def peak_rms_mps2(
 
 
 @dataclass(slots=True)
-class TemperatureSlope:
-    """Slope of a temperature over the last ten minutes, °C/min, by least squares."""
+class Slope:
+    """Rate of change over `window_s` seconds, by least squares, in the quantity's unit per minute."""
 
+    window_s: float = 600.0
     _readings: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_SLOPE_READINGS))
 
-    def update(self, at_mono_ns: int, degc: float) -> float | None:
-        """Add a reading; the slope, or None while the readings span less than a minute."""
+    def update(self, at_mono_ns: int, value: float) -> float | None:
+        """Add a reading; the slope, or None while the readings span less than a tenth of the window."""
         at_s = at_mono_ns * 1e-9
-        if not self._readings or at_s - self._readings[-1][0] >= _SLOPE_SPACING_S:
-            self._readings.append((at_s, degc))
-        while self._readings[0][0] < at_s - _SLOPE_WINDOW_S:
+        if not self._readings or at_s - self._readings[-1][0] >= _SLOPE_SPACING * self.window_s:
+            self._readings.append((at_s, value))
+        while self._readings[0][0] < at_s - self.window_s:
             self._readings.popleft()
-        if at_s - self._readings[0][0] < _SLOPE_LEAST_S:
+        if at_s - self._readings[0][0] < _SLOPE_LEAST * self.window_s:
             return None
         table = np.array(self._readings)
         t_min = (table[:, 0] - at_s) / 60.0

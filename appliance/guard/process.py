@@ -24,12 +24,14 @@ from appliance.guard.lock import only_guard
 from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
 from appliance.records import Event, EventKind, Severity
-from hw.ports import EndOfSource, PortError, Temperature, Vibration
+from hw.ports import EndOfSource, PortError, Quantities, Scalars, Temperature, Vibration
 from hw.waveform import RecordingError
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
+_LINE_STALL_S = 30.0
+"""A transmitter waits while others on its line are asked, which takes seconds where they are silent."""
 _STATE_PERIOD_S = 1.0
 _STATE_LEAST_S = 0.02
 
@@ -67,8 +69,10 @@ class Guard:
         for name, sensor in self.devices.vibration.items():
             daemon.start(f"sample-{name}", partial(self._sample, name=name, sensor=sensor))
         for name, thermometer in self.devices.temperature.items():
-            body = partial(self._read_temperature, name=name, thermometer=thermometer)
-            daemon.start(f"read-{name}", body)
+            daemon.start(f"read-{name}", partial(self._read, name=name, port=thermometer))
+        for name, transmitter in self.devices.transmitter.items():
+            body = partial(self._read, name=name, port=transmitter)
+            daemon.start(f"read-{name}", body, stall_s=_LINE_STALL_S)
         daemon.start("feed", self._serve)
         self._durable.start(daemon)
 
@@ -81,6 +85,7 @@ class Guard:
         """Release everything once the workers have ended."""
         for sensor in self.devices.vibration.values():
             sensor.stop()
+        self.devices.lines.close()
         self.feed.close()
         self._durable.close()
 
@@ -122,19 +127,30 @@ class Guard:
             if block is not None:
                 self.feed.publish(block)
 
-    def _read_temperature(self, worker: Worker, name: str, thermometer: Temperature) -> None:
+    def _read(self, worker: Worker, name: str, port: Temperature | Scalars) -> None:
+        """The same path for what comes as numbers."""
+        faulty = False
         while not worker.stop.is_set():
             worker.beat()
             try:
-                reading = thermometer.read()
+                answer = port.read()
             except PortError as fault:
                 self.protection.fault(name, str(fault), time.perf_counter_ns())
+                if not faulty:
+                    log.warning("%s: %s; asking again until it answers", name, fault)
+                faulty = True
                 worker.stop.wait(_RETRY_S)
                 continue
             except EndOfSource:
                 return
-            if reading is not None:
-                self.feed.publish(self.protection.reading(name, reading, time.perf_counter_ns()))
+            if answer is None:
+                continue
+            faulty = False
+            got_ns = time.perf_counter_ns()
+            if isinstance(answer, Quantities):
+                self.protection.quantities(name, answer, got_ns)
+            else:
+                self.feed.publish(self.protection.reading(name, answer, got_ns))
 
     def _source_ended(self, worker: Worker, name: str) -> None:
         log.info("%s: recording played to its end", name)

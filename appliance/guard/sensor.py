@@ -2,10 +2,14 @@
 
 from collections import deque
 
+import numpy as np
+from numpy.typing import NDArray
+
 from appliance.guard.latency import LatencyHistogram
 from appliance.guard.limits import peak_rms_mps2
 from appliance.guard.sampleclock import SampleClock
 from appliance.guard.validity import BlockValidity
+from appliance.guard.velocity import VelocityMeter
 from appliance.records import SampleBlock, Validity
 from hw.ports import Samples, Vibration
 
@@ -22,6 +26,7 @@ class VibrationWatch:
         self.lateness = LatencyHistogram()
         self._sensor = sensor
         self._validity = BlockValidity(sensor)
+        self._velocity = VelocityMeter(sensor)
         self._seq = 0
         self.arrivals: deque[tuple[int, int]] = deque(maxlen=_ARRIVALS)
         """(end of block, `time.perf_counter_ns` when it was in memory) of the newest blocks."""
@@ -33,17 +38,21 @@ class VibrationWatch:
         late_ns = t_mono_ns - _SLACK_NS  # the window's end and its block's end are rounded apart
         return next((got_ns for end_ns, got_ns in self.arrivals if end_ns >= late_ns), None)
 
-    def judge(self, samples: Samples) -> tuple[SampleBlock, float, float]:
-        """The block of one drain with n >= 1 samples, and its peak and RMS in m/s²."""
+    def judge(self, samples: Samples) -> tuple[SampleBlock, float | None, float | None]:
+        """The block of one drain with n >= 1 samples, and its peak and RMS in m/s².
+
+        Those of the axes that are not stuck, None where all are: the others see the machine all the same.
+        """
         counts = samples.counts
         if self.clock.nominal_hz != self._sensor.rate_hz:  # a chip may know its own trim, once it is started
             self.clock = SampleClock(self._sensor.rate_hz, lost=self.clock.lost)
+            self._velocity = VelocityMeter(self._sensor)
         self.clock.update(len(counts), samples.host_ns, samples.lost)
         self.lateness.add(samples.late_ns / 1e3)
         validity = self._validity.check(counts, samples.lost, self.clock.ppm)
         if samples.clipped:
             validity |= Validity.CLIP
-        peak, rms = peak_rms_mps2(counts, self._validity.mean_counts, self._sensor.scale_mps2)
+        peak, rms = self._peak_rms_mps2(counts)
         rate_hz = self.clock.rate_hz
         block = SampleBlock(
             sensor=self.name,
@@ -59,7 +68,23 @@ class VibrationWatch:
         self._seq += 1
         return block, peak, rms
 
+    def velocity(self, block: SampleBlock) -> tuple[float | None, Validity]:
+        """Broad-band velocity of the last second, mm/s, of every block in turn; see `VelocityMeter.update`.
+
+        Takes a spectrum four times a second, so call it when the relay is driven, and no lock held.
+        """
+        return self._velocity.update(block)
+
+    def _peak_rms_mps2(self, counts: NDArray[np.int16]) -> tuple[float | None, float | None]:
+        stuck, mean_counts = self._validity.stuck, self._validity.mean_counts
+        if stuck.all():
+            return None, None
+        if stuck.any():
+            counts, mean_counts = counts[:, ~stuck], mean_counts[~stuck]
+        return peak_rms_mps2(counts, mean_counts, self._sensor.scale_mps2)
+
     def restarted(self) -> None:
-        """The sensor was started again: its clock and its mounting are measured anew."""
+        """The sensor was started again: its clock, its mounting and its velocity are measured anew."""
         self.clock = self.clock.restarted()
         self._validity = BlockValidity(self._sensor)
+        self._velocity.forget(Validity.GAP)

@@ -92,7 +92,7 @@ class State(Struct, frozen=True, kw_only=True):
     alarm: Annotated[bool, Meta(description="level is alarm or tripped")]
     tripped: bool
     ok: Annotated[bool, Meta(description="false: some channel may not be trusted")]
-    machine: Literal["off", "transient", "running", "unknown"]
+    machine: Literal["off", "starting", "running", "stopping", "transient", "unknown"]
     score: Figure
     threshold: Figure
     backlog: Annotated[int, Meta(ge=0, description="events not delivered yet")]

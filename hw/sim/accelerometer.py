@@ -54,6 +54,7 @@ class SimAccelerometer:
         self.axes = axes
         self.scale_mps2 = range_g * STANDARD_GRAVITY_MPS2 / 32768.0
         self.noise_mps2 = NOISE_G_RTHZ * STANDARD_GRAVITY_MPS2 * float(np.sqrt(rate_hz / 2.0))
+        self.bandwidth_hz = rate_hz / 2.0
         self._clock = clock
         self._clock_ppm = clock_ppm
         self._troubles = tuple(troubles)

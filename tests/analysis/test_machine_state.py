@@ -1,4 +1,4 @@
-"""Off, transient, running: on plain levels, and on the simulated machine as fast as it can."""
+"""The states of a machine: on plain levels, and on the simulated machine as fast as it can."""
 
 import math
 from itertools import pairwise
@@ -15,7 +15,8 @@ from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.clock import SimClock
 from hw.sim.rotor import Machine
 
-OFF, TRANSIENT, RUNNING = MachineState.OFF, MachineState.TRANSIENT, MachineState.RUNNING
+OFF, STARTING, RUNNING = MachineState.OFF, MachineState.STARTING, MachineState.RUNNING
+STOPPING, TRANSIENT = MachineState.STOPPING, MachineState.TRANSIENT
 HOP_S, SETTLE_S = 0.64, 5.0
 
 
@@ -28,11 +29,11 @@ def test_switched_on_in_mid_run_it_runs_from_its_first_window() -> None:
     assert states([2.0] * 5) == [RUNNING] * 5
 
 
-def test_a_start_is_transient_until_it_has_settled() -> None:
+def test_a_start_is_starting_until_it_has_settled() -> None:
     found = states([0.05] * 3 + [0.5, 1.0, 1.6, 1.9] + [2.0] * 20)
     assert found[:3] == [OFF] * 3
     first = found.index(RUNNING)
-    assert found[3:first] == [TRANSIENT] * (first - 3)
+    assert found[3:first] == [STARTING] * (first - 3)
     assert found[first:] == [RUNNING] * (len(found) - first)
     assert SETTLE_S <= (first - 3) * HOP_S <= 2 * SETTLE_S
 
@@ -50,7 +51,51 @@ def test_silence_is_off_even_with_no_off_level(level: float) -> None:
 def test_a_level_at_the_edge_of_off_does_not_chatter() -> None:
     found = states([0.19] + [0.21, 0.19, 0.24, 0.22] * 10)
     assert set(found) == {OFF}
-    assert states([0.19, 0.26])[-1] is TRANSIENT
+    assert states([0.19, 0.26])[-1] is STARTING
+
+
+def test_a_start_that_is_given_up_is_off_again() -> None:
+    assert states([0.05, 0.5, 1.0, 1.5, 1.0, 0.5, 0.3, 0.1]) == [OFF, *[STARTING] * 6, OFF]
+
+
+def test_a_start_without_end_is_running_after_the_longest_time() -> None:
+    """Jumps up and down since it was switched on: nothing hides in starting either."""
+    found = states([0.05] + [2.0 if i // 4 % 2 else 8.0 for i in range(400)])
+    first = found.index(RUNNING)
+    assert set(found[1:first]) == {STARTING}
+    assert 6 * SETTLE_S <= first * HOP_S <= 7 * SETTLE_S
+    assert set(found[first:]) == {RUNNING}
+
+
+def test_a_coast_down_is_stopping_from_half_its_level_until_it_is_off() -> None:
+    falling = list(np.geomspace(2.0, 0.1, 12))
+    found = states([2.0] * 20 + falling + [0.05] * 5)
+    coasting = found[20:]
+    stopping, off = coasting.index(STOPPING), coasting.index(OFF)
+    assert set(coasting[:stopping]) <= {RUNNING, TRANSIENT}
+    assert coasting[stopping:off] == [STOPPING] * (off - stopping)
+    assert falling[stopping] < 1.0 <= falling[stopping - 1]
+    assert coasting[off:] == [OFF] * (len(coasting) - off)
+
+
+def test_a_machine_that_only_slows_down_is_running_again_when_it_has_settled() -> None:
+    found = states([2.0] * 20 + [0.8] * 30)
+    assert found[20] is STOPPING
+    settled = found.index(RUNNING, 20)
+    assert set(found[20:settled]) == {STOPPING}
+    assert SETTLE_S <= (settled - 20) * HOP_S <= 2 * SETTLE_S
+    assert set(found[settled:]) == {RUNNING}
+
+
+def test_a_machine_that_is_caught_while_it_stops_is_in_a_transient() -> None:
+    found = states([2.0] * 20 + [0.8, 0.6, 0.4] + [2.0] * 3)
+    assert found[20:] == [STOPPING] * 3 + [TRANSIENT] * 3
+
+
+def test_stopping_is_told_from_the_level_it_ran_at_last() -> None:
+    """After the load doubled, half of that is where it ran before: no stop."""
+    found = states([2.0] * 20 + [5.0] * 40 + [2.6] * 3 + [2.0] * 3)
+    assert found[60:] == [TRANSIENT] * 3 + [STOPPING] * 3
 
 
 def test_a_change_of_load_settles() -> None:
@@ -76,9 +121,9 @@ def test_an_intermittent_fault_cannot_hide_in_transient(period_s: float, ratio: 
     """A level that jumps every few seconds is running for good after minutes, whatever its delay."""
     levels = [2.0 * (ratio if (i * HOP_S) % (2 * period_s) >= period_s else 1.0) for i in range(1500)]
     found = states(levels)
-    last_transient = len(found) - 1 - found[::-1].index(TRANSIENT)
-    assert last_transient * HOP_S < 300
-    assert set(found[last_transient + 1 :]) == {RUNNING}
+    last_unsettled = max(i for i, state in enumerate(found) if state is not RUNNING)
+    assert found[last_unsettled] in (TRANSIENT, STOPPING)
+    assert last_unsettled * HOP_S < 300
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -121,12 +166,12 @@ def test_the_simulated_machine_starts_and_stops() -> None:
         Duty(at_s=0, speed=0, load=0), Duty(at_s=20), Duty(at_s=80, speed=0, load=0), seconds=120
     )
     assert between(found, 0, 20) == {OFF}
-    assert between(found, 23, 26) == {TRANSIENT}
+    assert between(found, 23, 26) == {STARTING}
     assert between(found, 40, 80) == {RUNNING}
     assert between(found, 105, 120) == {OFF}
     order = [state for (_, before), (_, state) in pairwise(found) if state is not before]
-    assert order[:2] == [TRANSIENT, RUNNING]
-    assert order[-1] is OFF
+    assert order[:2] == [STARTING, RUNNING]
+    assert order[-2:] == [STOPPING, OFF]
     assert order.count(RUNNING) <= 2
 
 

@@ -34,6 +34,7 @@ class Port:
     scale_mps2: float = SCALE_MPS2
     full_scale_counts: int = 32767
     noise_mps2: float = 0.02
+    bandwidth_hz: float = RATE_HZ / 2
     dc_coupled: bool = True
 
     def start(self): ...

@@ -1,4 +1,4 @@
-"""Peak, RMS and temperature slope of what the hard limits look at."""
+"""Peak, RMS and slope of what the hard limits look at."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from appliance.guard.limits import TemperatureSlope, peak_rms_mps2
+from appliance.guard.limits import Slope, peak_rms_mps2
 
 counts = hnp.arrays(np.int16, st.tuples(st.integers(1, 40), st.integers(1, 3)))
 
@@ -28,7 +28,7 @@ def test_the_extremes_of_int16_do_not_overflow():
 
 
 def slopes(degc, period_s=1.0, seconds=1200):
-    slope = TemperatureSlope()
+    slope = Slope()
     times = np.arange(0, seconds, period_s)
     return times, [slope.update(round(t * 1e9), degc(t)) for t in times]
 
@@ -57,7 +57,25 @@ def test_noise_of_a_thermometer_is_no_rise():
 
 
 def test_a_minute_without_readings_is_followed_by_a_slope_over_what_is_known():
-    slope = TemperatureSlope()
+    slope = Slope()
     assert slope.update(0, 20.0) is None
     assert slope.update(3600 * 10**9, 80.0) is None  # an hour later: the old reading says nothing any more
     assert slope.update(3661 * 10**9, 80.0) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("window_s", [10.0, 120.0, 600.0])
+@pytest.mark.parametrize("period_s", [0.05, 0.25, 1.0])
+def test_a_window_of_any_length_measures_after_a_tenth_and_forgets_after_the_whole(window_s, period_s):
+    """A velocity that rises by 6 mm/s in a minute, and stays from half the window on."""
+    slope = Slope(window_s)
+    times = np.arange(0, 2 * window_s, period_s)
+    found = [slope.update(round(t * 1e9), 1.0 + 0.1 * min(t, window_s / 2)) for t in times]
+    spacing_s = 0.0015 * window_s + period_s
+    for t, value in zip(times, found, strict=True):
+        if t < 0.1 * window_s - 1e-9:
+            assert value is None
+        elif 0.1 * window_s + spacing_s < t < 0.5 * window_s:
+            assert value == pytest.approx(6.0, rel=1e-6)
+        elif t > 1.5 * window_s + spacing_s:
+            assert value == pytest.approx(0.0, abs=1e-6)
+    assert found[-1] is not None

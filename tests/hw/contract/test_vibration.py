@@ -47,6 +47,12 @@ def tolerance_mps2(mounted: Mounted) -> float:
 
 
 @every_port
+def test_what_it_passes_fits_its_rate(mount):
+    port = started(mount()).port
+    assert 0.1 * port.rate_hz < port.bandwidth_hz <= 0.51 * port.rate_hz
+
+
+@every_port
 def test_drains_are_whole_and_in_order(mount):
     port = started(mount()).port
     before_ns = 0
