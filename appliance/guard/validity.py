@@ -24,6 +24,8 @@ class BlockValidity:
 
     def __init__(self, sensor: Vibration) -> None:
         self._sensor = sensor
+        self.stuck: NDArray[np.bool_] = np.zeros(sensor.axes, np.bool_)
+        """Which axes do not move, as of the last block; shape (axes,)."""
         self._still_s = np.zeros(sensor.axes)
         self._last = np.zeros(sensor.axes, dtype=np.int16)
         self._mean: NDArray[np.float64] | None = None
@@ -43,7 +45,8 @@ class BlockValidity:
         validity = Validity.GAP if lost else Validity.OK
         duration_s = len(counts) / self._sensor.rate_hz
         low, high = counts.min(axis=0), counts.max(axis=0)
-        if self._stuck(counts, low, high, duration_s):
+        self._follow_stuck(counts, low, high, duration_s)
+        if self.stuck.any():
             validity |= Validity.STUCK
         if self._clipped(counts, low, high):
             validity |= Validity.CLIP
@@ -55,18 +58,19 @@ class BlockValidity:
             validity |= Validity.GRAVITY
         return validity
 
-    def _stuck(
+    def _follow_stuck(
         self,
         counts: NDArray[np.int16],
         low: NDArray[np.int16],
         high: NDArray[np.int16],
         duration_s: float,
-    ) -> bool:
+    ) -> None:
         still = (low == high) & (low == self._last)
         self._last = counts[-1].copy()
         self._still_s = np.where(still, self._still_s + duration_s, 0.0)
         long_s = max(_STUCK_S, _STUCK_SAMPLES / self._sensor.rate_hz)
-        return self._must_move and bool((self._still_s >= long_s).any())
+        if self._must_move:
+            self.stuck = self._still_s >= long_s
 
     def _clipped(self, counts: NDArray[np.int16], low: NDArray[np.int16], high: NDArray[np.int16]) -> bool:
         edge = self._sensor.full_scale_counts - 1
