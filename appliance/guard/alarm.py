@@ -132,8 +132,12 @@ class AlarmEngine:
 
     @property
     def judged(self) -> bool:
-        """Whether every channel with a Danger setpoint has been judged once, as a value or as NOT OK."""
-        return all(self.state.channels[name].judged for name, spec in self.channels.items() if protects(spec))
+        """Whether every absolute channel with a Danger setpoint was judged once, as a value or as NOT OK."""
+        return all(
+            self.state.channels[name].judged
+            for name, spec in self.channels.items()
+            if protects(spec) and not spec.learned
+        )
 
     @property
     def level(self) -> Level:
@@ -231,7 +235,7 @@ class AlarmEngine:
         return Vote(
             danger=self._standing(name) is Level.DANGER,
             pending=memory.danger.beyond_ns is not None or trips_blind,
-            blind=memory.blind or memory.idle,
+            blind=memory.blind or memory.idle or not memory.judged,
             learned=spec.learned,
         )
 

@@ -14,14 +14,15 @@ from appliance.records import (
     Hello,
     Message,
     Notice,
-    Reset,
+    Request,
     SampleBlock,
     Score,
     TemperatureReading,
+    Trace,
 )
 
 _HEARS: dict[str, tuple[type, ...]] = {
-    "analysis": (SampleBlock, TemperatureReading, Capture),
+    "analysis": (SampleBlock, TemperatureReading, Trace, Capture),
     "uplink": (GuardState, Notice),
     "status": (GuardState, Notice),
 }
@@ -102,8 +103,8 @@ class Feed:
             while (message := link.receive()) is not None:
                 if isinstance(message, Score):
                     self._protection.score(message, time.perf_counter_ns())
-                elif isinstance(message, Reset):
-                    link.send(self._protection.reset(message))
+                elif isinstance(message, Request):
+                    link.send(self._protection.ask(message))
         except wire.Closed:
             self._drop(link)
 

@@ -126,6 +126,7 @@ class Guard:
             self.health.moved(name)
             if block is not None:
                 self.feed.publish(block)
+                self._publish_trace()
 
     def _read(self, worker: Worker, name: str, port: Temperature | Scalars) -> None:
         """The same path for what comes as numbers."""
@@ -151,6 +152,10 @@ class Guard:
                 self.protection.quantities(name, answer, got_ns)
             else:
                 self.feed.publish(self.protection.reading(name, answer, got_ns))
+
+    def _publish_trace(self) -> None:
+        if trace := self.protection.trace():
+            self.feed.publish(trace)
 
     def _source_ended(self, worker: Worker, name: str) -> None:
         log.info("%s: recording played to its end", name)

@@ -20,7 +20,7 @@ from appliance.guard.judge import measured, scored, sloped
 from appliance.guard.latch import Latch
 from appliance.guard.latency import LatencyHistogram
 from appliance.guard.limits import Slope
-from appliance.guard.rack import Input, NotOk, Outcome, Rack, Stop, Testing, Tick, Value
+from appliance.guard.rack import Idle, Input, NotOk, Outcome, Rack, Stop, Testing, Tick, Value
 from appliance.guard.report import Reporter
 from appliance.guard.sensor import VibrationWatch
 from appliance.guard.silence import Silence
@@ -257,15 +257,17 @@ class Protection:
 
     def _velocity(self, watch: VibrationWatch, block: SampleBlock, t_ns: int) -> None:
         """A spectrum takes longer than the limits of a block may wait: it comes after them."""
-        velocity_mms, validity = watch.velocity(block)
-        if velocity_mms is None and not validity:
+        channel = f"{watch.name}.velocity"
+        if channel not in self._rack.engine.channels:  # the rate carries nothing of it
             return
-        channel, slope = f"{watch.name}.velocity", None
+        velocity_mms, validity = watch.velocity(block)
+        slope = None
         if velocity_mms is not None:
             slope = self._velocity_slopes[watch.name].update(t_ns, velocity_mms)
+        begun = velocity_mms is not None or validity
         given = (
-            measured(channel, velocity_mms, validity),
-            sloped(f"{channel}-slope", slope, usable=velocity_mms is not None),
+            measured(channel, velocity_mms, validity) if begun else Idle(channel, "less than a second yet"),
+            sloped(f"{channel}-slope", slope, usable=not validity),
         )
         self._take(t_ns, given, time.perf_counter_ns())
 

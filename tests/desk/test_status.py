@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from appliance import wire
 from appliance.clock import WallClock
 from appliance.config import Config, Limit, Limits
+from appliance.config import Protection as Protecting
 from appliance.desk import status
 from appliance.errors import ApplianceError
 from appliance.guard.feed import Feed
 from appliance.guard.protection import Protection
+from appliance.guard.rack import Value
 from appliance.records import ChannelState, Level
 from appliance.sensors import SimTemperature, SimVibration
 from hw.ports import Reading
@@ -30,12 +32,15 @@ class Answering:
         self.config.write_text('run_dir = "run"\nstate_dir = "state"\n')
         limits = Limits(temperature_degc=Limit(alert=80.0, danger=95.0, delay_s=0.0))
         config = Config(
-            vibration=(SimVibration(name="de"),), temperature=(SimTemperature(name="bearing"),), limits=limits
+            vibration=(SimVibration(name="de"),),
+            temperature=(SimTemperature(name="bearing"),),
+            limits=limits,
+            protection=Protecting(power_up_inhibit_s=0.0),
         )
         self.protection = Protection(config, {}, SimRelay(), WallClock(live=False), lambda _: None)
         self.feed = Feed(wire.Listener(folder / "run" / "guard.sock"), self.protection)
         for name in ("de.peak", "de.rms"):
-            self.protection._engine.update(name, 1, 1.0)
+            self.protection._take(1, (Value(name, 1.0),), 1)
         self.t_ns = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve)

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.clock import WallClock
-from appliance.guard.alarm import Transition
+from appliance.guard.channel import Change, What
 from appliance.guard.report import Reporter
 from appliance.records import (
     ChannelState,
@@ -18,9 +18,9 @@ from appliance.records import (
 N, A, D = Level.NORMAL, Level.ALERT, Level.DANGER
 
 
-def change(was, level, *, channel="de.peak", unit="m/s2", value=130.0, ok=True, reason=""):
+def change(was, level, *, channel="de.peak", unit="m/s2", value=130.0, ok=True, reason="", what=None):
     state = ChannelState(channel, level, ok, value, unit, 80.0, 120.0, 5, reason=reason)
-    return Transition(was, state, 5)
+    return Change(what or (What.RAISED if level > was else What.CLEARED), 5, channel, was, state)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def report():
     ],
 )
 def test_a_change_of_level(report, was, level, value, type_, severity, limit, words):
-    event = report.transition(change(was, level, value=value))
+    event = report.change(change(was, level, value=value))
     assert (event.kind, event.type, event.severity) == (EventKind.ALARM, type_, severity)
     assert (event.value, event.limit, event.unit, event.channel) == (value, limit, "m/s2", "de.peak")
     assert event.message == words
@@ -47,7 +47,7 @@ def test_a_change_of_level(report, was, level, value, type_, severity, limit, wo
 
 
 def test_a_relay_that_opened_makes_it_a_trip(report):
-    event = report.transition(change(N, D), action="relay_opened", latency_us=250.0)
+    event = report.change(change(N, D, what=What.TRIPPED), action="relay_opened", latency_us=250.0)
     assert (event.kind, event.type, event.action, event.latency_ms) == (
         EventKind.TRIP,
         "trip.fired",
@@ -60,7 +60,7 @@ def test_a_relay_that_opened_makes_it_a_trip(report):
 
 
 def test_not_ok_says_why_and_shows_no_figure(report):
-    event = report.transition(change(N, A, value=None, ok=False, reason="no data for 4 s"))
+    event = report.change(change(N, A, value=None, ok=False, reason="no data for 4 s"))
     assert event.message == "pump-7: Alert on de.peak: NOT OK, no data for 4 s"
     assert event.value is None
 
@@ -72,17 +72,17 @@ def scored(words="axis y, 2.1-2.8 kHz envelope, 6.3× its normal"):
 
 def test_the_score_channel_tells_what_stands_out(report):
     raised = change(N, A, channel="de.score", unit="x threshold", value=3.0)
-    event = report.transition(raised, score=scored())
+    event = report.change(raised, score=scored())
     assert "(axis y, 2.1-2.8 kHz envelope, 6.3× its normal)" in event.message
     assert event.model == "m1"
     assert event.top == scored().top
-    other = report.transition(change(N, A, value=90.0), score=scored())
+    other = report.change(change(N, A, value=90.0), score=scored())
     assert "envelope" not in other.message  # a limit was exceeded whatever the model thinks
     assert other.top == scored().top
 
 
 def test_a_message_is_short_enough_for_a_display(report):
-    long = report.transition(change(N, A, ok=False, reason="x" * 500))
+    long = report.change(change(N, A, ok=False, reason="x" * 500))
     assert len(long.message) == 240
     assert len(report.note(EventKind.AUDIT, "boot", "y" * 500, 1).message) == 240
 
