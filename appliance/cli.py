@@ -77,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from appliance import check
 
-    print(check.describe(check.load(arguments.config)))
+    print(check.describe(arguments.config))
     return 0
 
 

@@ -22,7 +22,7 @@ NotOkPolicy = Literal["alert", "danger", "ignore"]
 
 
 class Site(Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the appliance is bolted: the MQTT prefix is pdm/v1/{site}/{area}/{asset}/{device}."""
+    """What the appliance is bolted to; the MQTT prefix is pdm/v1/{site}/{area}/{asset}/{device}."""
 
     site: Token = "site"
     """Plant or works."""
@@ -32,6 +32,8 @@ class Site(Struct, forbid_unknown_fields=True, frozen=True):
     """The machine."""
     device: Token = "appliance"
     """This appliance on the machine."""
+    preset: str = ""
+    """Kind, power and support, as `pump, 15-300 kW, rigid`: limits and zones that follow (Presets)."""
 
 
 class Fault(Struct, forbid_unknown_fields=True, frozen=True):
@@ -107,7 +109,7 @@ class Limit(Struct, forbid_unknown_fields=True, frozen=True):
     """The same for Danger alone, s; left out: delay_s."""
     off_delay_s: NotNegative = 0.0
     """How long the value must be back before a level clears, s."""
-    deadband: Fraction = 0.05
+    deadband: Annotated[float, Meta(ge=0, le=0.5)] = 0.05
     """Share of the setpoint by which the value must be back before a level clears."""
     direction: Literal["over", "under"] = "over"
     """Whether a value at and over its level is bad, or one at and under it."""
@@ -147,7 +149,7 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     score_ratio: Limit = Limit(alert=1.0, delay_s=10.0)
     """Learned score over its threshold. It raises an Alert alone, and trips only by a vote ([[trip]])."""
     channels: dict[str, Limit] = {}
-    """Limits of single channels by name (`de.velocity`), instead of those above."""
+    """Limits of single channels by name (`de.velocity`), instead of those above and of any preset."""
     not_ok: NotOkPolicy = "alert"
     """What a channel that is NOT OK counts as."""
     not_ok_delay_s: NotNegative = 3.0

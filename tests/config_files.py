@@ -19,7 +19,7 @@ def faults(path: Path) -> list[tuple[int, str, str]]:
     assert raised.value.exit_status == EX_CONFIG
     found = []
     for text in str(raised.value).split("\n"):
-        match = re.fullmatch(re.escape(str(path)) + r":(\d+): (?:([\w.\[\] ]+): )?(.+; .+)", text)
+        match = re.fullmatch(re.escape(str(path)) + r":(\d+): (?:([\w.\[\] -]+): )?(.+; .+)", text)
         assert match, text
         found.append((int(match[1]), match[2] or "", match[3]))
     return found

@@ -1,11 +1,11 @@
 """The rack of a configuration: which quantities are watched, with which limits and which votes."""
 
-from appliance.config import Config, Levels, Limit, Trip
-from appliance.guard import quantities
+from appliance.channel_list import STATES, Listed, listed
+from appliance.config import Config, Levels, Trip
 from appliance.guard.channel import Channel, Setpoints, protects
 from appliance.guard.rack import RackSpec
 from appliance.guard.voting import TripGroup
-from appliance.records import Level, MachineState
+from appliance.records import Level
 
 _NOT_OK_LEVEL = {"alert": Level.ALERT, "danger": Level.DANGER, "ignore": Level.NORMAL}
 _LATCH = {
@@ -13,16 +13,6 @@ _LATCH = {
     "both": frozenset({Level.ALERT, Level.DANGER}),
     "none": frozenset[Level](),
 }
-_STATES = (
-    MachineState.OFF,
-    MachineState.STARTING,
-    MachineState.RUNNING,
-    MachineState.STOPPING,
-    MachineState.TRANSIENT,
-)
-_MULTIPLIED = ("m/s2", "mm/s")
-"""Units of vibration, which trip multiply may raise; never a temperature, never a rate of change."""
-_LEARNED = ".score"
 
 
 def rack_of(config: Config) -> RackSpec:
@@ -41,36 +31,18 @@ def rack_of(config: Config) -> RackSpec:
 
 
 def of(config: Config) -> tuple[Channel, ...]:
-    """Every channel, in the order of the file."""
-    limits = config.limits
-    found: list[Channel] = []
-    for vibration in config.vibration:
-        name = vibration.name
-        found.append(_channel(config, f"{name}.peak", "m/s2", limits.peak_mps2))
-        found.append(_channel(config, f"{name}.rms", "m/s2", limits.rms_mps2))
-        found.append(_channel(config, f"{name}.score", "x threshold", limits.score_ratio))
-    for thermometer in config.temperature:
-        name = thermometer.name
-        found.append(_channel(config, f"{name}.temperature", "degC", limits.temperature_degc))
-        slope = limits.temperature_slope_degc_per_min
-        found.append(_channel(config, f"{name}.slope", "degC/min", slope))
-    readings = quantities.unheard(config)
-    for transmitter in config.transmitter:
-        units = {one.quantity: one.unit for one in readings[transmitter.name]}
-        for quantity, limit in transmitter.limits.items():
-            found.append(_channel(config, f"{transmitter.name}.{quantity}", units[quantity], limit))
-    return tuple(found)
+    """Every channel, in the order of the file. Raises ConfigError for a register map that cannot be had."""
+    return tuple(_channel(config, one) for one in listed(config))
 
 
-def _channel(config: Config, name: str, unit: str, usual: Limit) -> Channel:
-    limit = config.limits.channels.get(name, usual)
-    learned = name.endswith(_LEARNED)
+def _channel(config: Config, one: Listed) -> Channel:
+    limit = one.limit
     not_ok = _NOT_OK_LEVEL[limit.not_ok or config.limits.not_ok]
     danger_delay_s = limit.delay_s if limit.danger_delay_s is None else limit.danger_delay_s
-    by_state = {state: getattr(limit, state.value) for state in _STATES}
+    by_state = {state: getattr(limit, state.value) for state in STATES}
     return Channel(
-        name=name,
-        unit=unit,
+        name=one.name,
+        unit=one.unit,
         setpoints=Setpoints(limit.alert, limit.danger),
         by_state={state: _setpoints(levels) for state, levels in by_state.items() if levels is not None},
         under=limit.direction == "under",
@@ -79,9 +51,10 @@ def _channel(config: Config, name: str, unit: str, usual: Limit) -> Channel:
         off_delay_ns=round(limit.off_delay_s * 1e9),
         deadband=limit.deadband,
         latch=_LATCH[limit.latch],
-        multiplied=unit in _MULTIPLIED and limit.direction == "over",
-        learned=learned,
-        not_ok_level=min(not_ok, Level.ALERT) if learned else not_ok,  # a silent model never trips
+        multiplied=one.multiplied,
+        learned=one.learned,
+        zone_edges=one.zone_edges,
+        not_ok_level=min(not_ok, Level.ALERT) if one.learned else not_ok,  # a silent model never trips
         not_ok_delay_ns=round(config.limits.not_ok_delay_s * 1e9),
         realarm_ns=round(limit.realarm_s * 1e9),
     )
