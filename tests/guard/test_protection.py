@@ -327,6 +327,8 @@ def test_the_state_carries_clock_latency_and_every_channel():
     assert [channel.channel for channel in state.channels] == [
         "de.peak",
         "de.rms",
+        "de.velocity",
+        "de.velocity-slope",
         "de.score",
         "bearing.temperature",
         "bearing.slope",
