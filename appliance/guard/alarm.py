@@ -50,11 +50,10 @@ class AlarmEngine:
 
     def not_ok(self, name: str, t_ns: int, reason: str, at_least: float | None = None) -> list[Change]:
         """No usable value. at_least: what is reached all the same (a clipped wave); it raises only."""
-        memory = self.state.channels[name]
+        memory, at_least = self.state.channels[name], _number(at_least)
         blind_ns = 0 if memory.seen_ns is None else max(0, t_ns - memory.seen_ns)
         memory.value, memory.reason, memory.seen_ns, memory.idle = at_least, reason, t_ns, False
-        if memory.not_ok_ns is None or t_ns < memory.not_ok_ns:
-            memory.not_ok_ns, memory.blind = t_ns, False
+        memory.not_ok_ns = t_ns if memory.not_ok_ns is None else min(memory.not_ok_ns, t_ns)
         if t_ns - memory.not_ok_ns >= self.channels[name].not_ok_delay_ns:
             memory.blind = memory.judged = True
         if at_least is None or self.channels[name].under:
@@ -78,7 +77,7 @@ class AlarmEngine:
     def show(self, name: str, value: float | None, reason: str) -> None:
         """What is measured, without judging it (power-up inhibit)."""
         memory = self.state.channels[name]
-        memory.value, memory.reason = value, reason
+        memory.value, memory.reason = _number(value), reason
 
     def machine(self, state: MachineState) -> None:
         """The state whose setpoints count from the next value on."""
@@ -132,7 +131,7 @@ class AlarmEngine:
 
     @property
     def judged(self) -> bool:
-        """Whether every absolute channel with a Danger setpoint was judged once, as a value or as NOT OK."""
+        """Whether every absolute channel that can reach Danger was judged once, as a value or as NOT OK."""
         return all(
             self.state.channels[name].judged
             for name, spec in self.channels.items()
@@ -195,15 +194,14 @@ class AlarmEngine:
             (spec.alert_delay_ns, spec.danger_delay_ns),
             strict=True,
         ):
-            if setpoint is None:
+            if not may_clear and (setpoint is None or value < setpoint):
+                condition.hold(blind_ns)
+            elif setpoint is None:
                 condition.clear()
-                continue
-            excess = setpoint - value if spec.under else value - setpoint
-            if may_clear or excess >= 0.0:
+            else:
+                excess = setpoint - value if spec.under else value - setpoint
                 band = spec.deadband * abs(setpoint)
                 condition.update(t_ns, excess, band, delay_ns, spec.off_delay_ns)
-            else:
-                condition.hold(blind_ns)
 
     def _settle(self, name: str, t_ns: int) -> list[Change]:
         """The level from the conditions, NOT OK and the latch; tells of a change."""
@@ -235,7 +233,7 @@ class AlarmEngine:
         return Vote(
             danger=self._standing(name) is Level.DANGER,
             pending=memory.danger.beyond_ns is not None or trips_blind,
-            blind=memory.blind or memory.idle or not memory.judged,
+            blind=memory.blind or memory.idle or (spec.learned and not memory.judged),
             learned=spec.learned,
         )
 
@@ -262,3 +260,8 @@ class AlarmEngine:
         self, what: What, name: str, t_ns: int, who: str = "", why: str = "", was: Level = Level.NORMAL
     ) -> Change:
         return Change(what, t_ns, name, was, self.state_of(name), who, why)
+
+
+def _number(value: float | None) -> float | None:
+    """NaN is nothing measured."""
+    return None if value is None or math.isnan(value) else value

@@ -151,8 +151,9 @@ class Memory(msgspec.Struct):
 
 
 def protects(spec: Channel) -> bool:
-    """Whether the channel has a Danger in any state of the machine."""
-    return any(setpoints.danger is not None for setpoints in (spec.setpoints, *spec.by_state.values()))
+    """Whether the channel can reach Danger at all, in any state of the machine or by being NOT OK."""
+    watched = (spec.setpoints, *spec.by_state.values())
+    return spec.not_ok_level is Level.DANGER or any(one.danger is not None for one in watched)
 
 
 def zone(spec: Channel, value: float | None) -> Zone:

@@ -79,11 +79,6 @@ def _groups(trips: tuple[Trip, ...], channels: tuple[Channel, ...]) -> tuple[Tri
     alone = tuple(
         TripGroup(channel.name, 1, (channel.name,))
         for channel in channels
-        if channel.name not in grouped and not channel.learned and trips_alone(channel)
+        if channel.name not in grouped and not channel.learned and protects(channel)
     )
     return voting + alone
-
-
-def trips_alone(channel: Channel) -> bool:
-    """Whether a Danger of the channel can come about at all."""
-    return protects(channel) or channel.not_ok_level is Level.DANGER

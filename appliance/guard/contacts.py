@@ -27,10 +27,10 @@ class Contacts:
             return ()
         if name == "running":
             return (Machine(MachineState.RUNNING if active else MachineState.OFF),)
+        if name == "bypass_key":  # turned back while nobody looked, it ends the bypass that was kept
+            return (BypassKey(active),)
         if before is active:
             return ()
-        if name == "bypass_key":
-            return (BypassKey(active),)
         if name == "startup":
             return (StartUp(active),)
         return (Reset(RESET_BUTTON, "pressed"),) if active else ()

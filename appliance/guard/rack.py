@@ -135,7 +135,6 @@ class Rack:
     def __init__(self, spec: RackSpec, kept: Latch | None = None, state: RackState | None = None) -> None:
         """kept: what an earlier run left durable. state: a snapshot, to go on from it exactly."""
         self.spec = spec
-        self._kept = kept
         self._begun_ns = state.begun_ns if state else None
         self.now_ns = state.now_ns if state else 0
         self.engine = AlarmEngine(
@@ -240,23 +239,25 @@ class Rack:
     def _begin(self, t_ns: int) -> None:
         """The first input sets the time, from which what was kept has so much longer to go."""
         self._begun_ns = self.now_ns = t_ns
-        if self._kept is None:
-            return
-        for name, memory in self.engine.state.channels.items():
-            if name in self._kept.shelved_s:
-                memory.shelved_until_ns = t_ns + round(self._kept.shelved_s[name] * 1e9)
-        if kept := self._kept.bypass:
-            until_ns = t_ns + round(kept.remaining_s * 1e9)
-            self.interlock.state.bypass = Bypassed(kept.who, kept.why, t_ns, until_ns, kept.key)
+        for memory in self.engine.state.channels.values():
+            if memory.shelved_until_ns is not None:
+                memory.shelved_until_ns += t_ns
+        if left := self.interlock.state.bypass:
+            self.interlock.state.bypass = Bypassed(left.who, left.why, t_ns, t_ns + left.until_ns, left.key)
 
     def _resume(self, kept: Latch) -> None:
+        """As it was; the times left count from 0 until the first input sets the time."""
         interlock = self.interlock.state
         interlock.tripped, interlock.tripped_by = kept.tripped, kept.groups
         interlock.bypasses = kept.bypasses
+        if left := kept.bypass:
+            interlock.bypass = Bypassed(left.who, left.why, 0, round(left.remaining_s * 1e9), left.key)
         for name, memory in self.engine.state.channels.items():
             memory.latched = kept.latched.get(name, Level.NORMAL)
             memory.level = memory.latched
             memory.unacknowledged = name in kept.unacknowledged
+            if name in kept.shelved_s:
+                memory.shelved_until_ns = round(kept.shelved_s[name] * 1e9)
             if name in kept.channels:  # before everything that comes now, in the order of then
                 memory.danger_ns = kept.channels.index(name) - len(kept.channels) - _LONG_AGO_NS
 
@@ -335,12 +336,12 @@ class Rack:
 
     def _key(self, *, on: bool) -> Outcome:
         bypass = self.interlock.state.bypass
+        if on is (bypass is not None and bypass.key):  # it stands as before a restart
+            return Outcome([])
         if on:
             until_ns = self.now_ns + self.spec.bypass_longest_ns
             changes = self.interlock.bypass(self.now_ns, until_ns, BYPASS_KEY, "key turned", key=True)
             return Outcome(changes)
-        if bypass is None or not bypass.key:
-            return Outcome([])
         return Outcome(self.interlock.end_bypass(self.now_ns, BYPASS_KEY, "key turned back"))
 
 
