@@ -58,22 +58,18 @@ def _reach(config: Config, sharing: list[Listed], keys: Keys, levels: Limit | Le
     """Levels beyond what every sensor can measure: they would look like protection and never act."""
     one, most = sharing[0], max(each.largest for each in sharing)
     factor = config.protection.trip_multiply if one.multiplied else 1.0
+    beyond = f"is beyond the range of every sensor ({most:.4g} {one.unit.replace('s2', 's²')})"
     ranges = tuple((*each.sensor, "range_g") for each in sharing)
     about = (*ranges, ("machine", "preset"), ("vibration",))
     for name, value in (("alert", levels.alert), ("danger", levels.danger)):
         if value is None or value * factor <= most:
             continue
-        beyond = f"beyond the range of every sensor ({most:.4g} {one.unit.replace('s2', 's²')})"
         if value > most:
-            found, remedy = f"{value:g} is {beyond}", "lower it"
-            yield Fault((*keys, name), f"{found}; expected a limit that can act; {remedy}", about)
+            yield Fault((*keys, name), f"{value:g} {beyond}; expected a limit inside it; lower it", about)
         else:
-            found = f"{value:g} × {factor:g} while the machine starts is {beyond}"
-            remedy = "lower it, or protection.trip_multiply"
+            found = f"{value:g} × {factor:g} while the machine starts {beyond}; expected a limit inside it"
             multiply = ("protection", "trip_multiply")
-            yield Fault(
-                (*keys, name), f"{found}; expected a limit that can act; {remedy}", (multiply, *about)
-            )
+            yield Fault((*keys, name), f"{found}; lower it, or {'.'.join(multiply)}", (multiply, *about))
 
 
 def _learned(one: Listed) -> Iterator[Fault]:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from config_files import SENSOR, THERMOMETER, faults, written
 
+from appliance.check import load
+
 TWO = SENSOR + SENSOR.replace("de", "nde") + THERMOMETER  # lines 1 to 9
 SLOW = '[[vibration]]\ndriver = "adxl345"\nname = "de"\n'
 TRANSMITTER = "[[transmitter]]\nname='p'\nport='sim'\nmap='qm30vt2'\n"
@@ -201,3 +203,41 @@ def test_broken(name: str, tmp_path: Path) -> None:
     assert sorted(fault[:2] for fault in found) == sorted(fault[:2] for fault in expected), found
     for line, key, words in expected:
         assert any(words in message for at, of, message in found if (at, of) == (line, key)), found
+
+
+SOUND = {
+    "frost": "limits.temperature_degc = { direction = 'under', alert = 0, danger = -5 }\n",
+    "a fall": "limits.velocity_slope_mms_per_min = { direction = 'under', alert = -2 }\n",
+    "a fan that stands still": "limits.rms_mps2 = { direction = 'under', alert = 0.2, danger = 0.1 }\n",
+    "a score while running": "limits.score_ratio = { running = { alert = 1 } }\n",
+    "multiply is of vibration only": (
+        "limits.peak_mps2.danger = 150\nlimits.temperature_degc.danger = 160\n"
+        "protection.trip_multiply = 1.04\n"
+    ),
+    "low vibration is not multiplied": (
+        "limits.peak_mps2.danger = 50\nlimits.rms_mps2 = { direction = 'under', alert = 100 }\n"
+        "protection.trip_multiply = 3\n"
+    ),
+    "more range where one sensor has it": (
+        f"{SENSOR}range_g = 4\n{SENSOR.replace('de', 'nde')}range_g = 20\n[limits]\npeak_mps2.danger = 190\n"
+    ),
+    "a member with a Danger in one state": (
+        f"{TWO}[limits]\nvelocity_mms.running.danger = 5\n" + trip("'de.velocity', 'nde.peak'", "2oo2")
+    ),
+    "a member that votes by its silence": (
+        f"{TWO}[limits]\nvelocity_mms.not_ok = 'danger'\n" + trip("'de.velocity', 'nde.peak'", "1oo2")
+    ),
+    "scores alone, in words": (
+        f"{TWO}[limits]\nscore_ratio.danger = 3\n"
+        + trip("'de.score', 'nde.score'", "2oo2", "learned = 'alone, without any absolute limit'")
+    ),
+    "two out of three": TWO + trip("'de.peak', 'nde.peak', 't.temperature'", "2oo3"),
+    "a transmitter's channel": (
+        f"{TRANSMITTER}limits.z-velocity-rms.danger = 7\n" + trip("'p.z-velocity-rms'", "1oo1")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound(name: str, tmp_path: Path) -> None:
+    load(written(tmp_path, SOUND[name]))

@@ -1,10 +1,11 @@
 """Presets: the limits that follow from kind, power and support, under what the file itself says."""
 
+import re
 from itertools import product
 from pathlib import Path
 
 import pytest
-from config_files import SENSOR, written
+from config_files import written
 
 from appliance import preset, severity
 from appliance.check import describe, load
@@ -76,6 +77,8 @@ def test_describe_says_where_each_limit_comes_from(tmp_path: Path) -> None:
         assert words in shown
 
 
-def test_what_follows_from_a_sensor_of_the_file_is_placed_at_it(tmp_path: Path) -> None:
-    config = load(written(tmp_path, SENSOR + PUMP.replace("pump", "generator")))
-    assert config.protection.trip_multiply_longest_s == 60.0
+def test_the_five_lines_of_the_readme(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(example.splitlines()) == 5
+    assert load(written(tmp_path, example)).limits.velocity_mms == Limit(alert=2.8, danger=4.5)
