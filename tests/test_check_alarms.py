@@ -23,6 +23,10 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
         "[limits.temperature_degc]\ndirection = 'under'\nalert = 3\ndanger = 5\n",
         [(3, "limits.temperature_degc.alert", "3 is not above danger 5; expected alert > danger")],
     ),
+    "alert at danger, where below is bad": (
+        "limits.temperature_degc = { direction = 'under', alert = 5, danger = 5 }\n",
+        [(1, "limits.temperature_degc.alert", "5 is not above danger 5")],
+    ),
     "alert at danger in one state": (
         "[limits.rms_mps2]\nstarting = { alert = 30, danger = 30 }\n",
         [(2, "limits.rms_mps2.starting.alert", "30 is not below danger 30")],
@@ -46,6 +50,10 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
     "a fall that every value is": (
         "limits.velocity_slope_mms_per_min = { direction = 'under', alert = 2 }\n",
         [(1, "limits.velocity_slope_mms_per_min.alert", "2 for a fall (mm/s/min); expected a level below 0")],
+    ),
+    "a fall that is none": (
+        "limits.temperature_slope_degc_per_min = { direction = 'under', alert = 0 }\n",
+        [(1, "limits.temperature_slope_degc_per_min.alert", "0 for a fall")],
     ),
     "a deadband that no value leaves": (
         "limits.rms_mps2.deadband = 0.9\n",
@@ -218,6 +226,7 @@ SOUND = {
         "limits.peak_mps2.danger = 50\nlimits.rms_mps2 = { direction = 'under', alert = 100 }\n"
         "protection.trip_multiply = 3\n"
     ),
+    "no multiply and no time for it": "protection.trip_multiply_longest_s = 0\n",
     "more range where one sensor has it": (
         f"{SENSOR}range_g = 4\n{SENSOR.replace('de', 'nde')}range_g = 20\n[limits]\npeak_mps2.danger = 190\n"
     ),
