@@ -6,6 +6,7 @@ latch cannot be known: the machine stays tripped.
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -50,11 +51,11 @@ class Latch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, shelved_s=left, bypass=bypass)
 
 
-def read(path: Path) -> tuple[Latch, str]:
+def read(path: Path, utc_ns: Callable[[], int] = time.time_ns) -> tuple[Latch, str]:
     """The latch, and a fault in words ("" if none). A damaged file reads as tripped, and a copy is kept.
 
-    The time that has passed since it was written is taken off bypass and shelving (a clock that went back takes
-    nothing off: what was left when it was written last is the most there can be).
+    The time that has passed since it was written is taken off bypass and shelving (a clock that went back
+    takes nothing off: what was left when it was written last is the most there can be).
     The file itself stays until the next `write`: moved away, it would read as not tripped at the next start.
     """
     try:
@@ -63,7 +64,7 @@ def read(path: Path) -> tuple[Latch, str]:
         return Latch(), ""
     except (OSError, msgspec.DecodeError) as fault:
         return Latch(tripped=True), f"{path}: {fault}; {_keep_copy(path)}; tripped until reset"
-    return latch.after(max(0, time.time_ns() - latch.saved_utc_ns) / 1e9), ""
+    return latch.after(max(0, utc_ns() - latch.saved_utc_ns) / 1e9), ""
 
 
 def _keep_copy(path: Path) -> str:

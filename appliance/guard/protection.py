@@ -66,7 +66,12 @@ class Protection:
         clock: WallClock,
         tell: Tell,
         latch: Latch | None = None,
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        utc_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        """monotonic_s, utc_ns: the host's clocks, or those of a machine whose time is not the host's."""
+        self._monotonic_s, self._utc_ns = monotonic_s, utc_ns
         self._clock = clock
         self._tell = tell
         self._lock = threading.RLock()
@@ -83,12 +88,12 @@ class Protection:
         self._limited = {spec.name: tuple(spec.limits) for spec in config.transmitter}
         self._scores: dict[str, Score] = {}
         self._models: dict[str, str] = {}
-        self._silence = Silence(config)
+        self._silence = Silence(config, monotonic_s)
         self._contacts = Contacts(frozenset())
         self._proof_test_ns = round(config.protection.proof_test_days * _DAY_NS)
-        self._at_ns = time.monotonic_ns()
+        self._at_ns = round(monotonic_s() * 1e9)
         self._begun = False
-        self._ticked_s = self._kept_s = time.monotonic()
+        self._ticked_s = self._kept_s = monotonic_s()
         self.latency = LatencyHistogram()
         self.score_latency = LatencyHistogram()
         self.trip_latency_us: float | None = None
@@ -177,7 +182,7 @@ class Protection:
                 self._scores.pop(sensor, None)  # what it said last is not so any more
             given = (*self._contacts.machine(self._machine_state()), NotOk(f"{sensor}.score", reason))
             self._take(self._now_ns(), given, time.perf_counter_ns())
-        now_s = time.monotonic()
+        now_s = self._monotonic_s()
         if now_s - self._ticked_s >= _TICK_S:
             self._ticked_s = now_s
             self._take(self._now_ns(), (Tick(),), time.perf_counter_ns())
@@ -252,7 +257,7 @@ class Protection:
                 bypass=rack.bypass(),
                 bypasses=rack.interlock.state.bypasses,
                 multiplying=rack.engine.state.multiplying,
-                proof_test_due=time.time_ns() - self._latch.proof_tested_utc_ns > self._proof_test_ns,
+                proof_test_due=self._utc_ns() - self._latch.proof_tested_utc_ns > self._proof_test_ns,
             )
 
     def _velocity(self, watch: VibrationWatch, block: SampleBlock, t_ns: int) -> None:
@@ -322,11 +327,11 @@ class Protection:
 
     def _keep(self) -> None:
         """Have the latch written down."""
-        self._kept_s = time.monotonic()
+        self._kept_s = self._monotonic_s()
         kept = msgspec.structs.replace(
             self._rack.kept(),
             proof_tested_utc_ns=self._latch.proof_tested_utc_ns,
-            saved_utc_ns=time.time_ns(),
+            saved_utc_ns=self._utc_ns(),
         )
         self._latch = kept
         self._tell(kept)
@@ -340,7 +345,7 @@ class Protection:
         self._take(self._now_ns(), (Testing(on=True),), time.perf_counter_ns())
         passed = self._actuator.settled()
         if passed:
-            self._latch = msgspec.structs.replace(self._latch, proof_tested_utc_ns=time.time_ns())
+            self._latch = msgspec.structs.replace(self._latch, proof_tested_utc_ns=self._utc_ns())
         with self._lock:
             self._keep()
         self._take(self._now_ns(), (Testing(on=False),), time.perf_counter_ns())
