@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
 from appliance.sensors import (
     NotNegative,
     PeriodSeconds,
@@ -296,25 +297,17 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Seed of the learning."""
 
 
-class CpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="cpu"):
-    """The model runs on the CPU alone."""
+class Evidence(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is kept of each alarm, and how much of it: docs/RECORDINGS.md."""
 
-
-class EdgeTpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="edgetpu"):
-    """A Coral Edge TPU runs the model, the CPU whenever that fails; see docs/ACCELERATOR.md."""
-
-    library: Annotated[str, Meta(min_length=1)] = "libedgetpu.so.1"
-    """The Edge TPU runtime, as the dynamic linker finds it, or a full path."""
-    compiled: Path | None = None
-    """Folder of compiled models, {bundle id}_edgetpu.tflite; what it lacks runs as it is in the bundle."""
-    deadline_ms: Annotated[float, Meta(ge=1, le=1000)] = 50.0
-    """How long a window waits for it before the CPU scores the window, ms."""
-    start_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
-    """How long loading its library, the device and the models may take, s."""
-    retry_s: Annotated[float, Meta(ge=0.01, le=600)] = 2.0
-    """First wait after a fault before it is started again, s; doubles up to 32 times that."""
-    golden_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
-    """Seconds between two checks of all golden vectors; one of them runs behind every window anyway."""
+    pre_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
+    """Seconds of waveform before the alarm."""
+    post_s: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
+    """Seconds of waveform after it."""
+    most_files: Annotated[int, Meta(ge=4, le=10_000)] = 200
+    """Files kept at most. The oldest goes first; protected ones stay while they are half of that or less."""
+    most_mb: Annotated[float, Meta(ge=1, le=1_000_000)] = 1000.0
+    """Size of all files at most, MB; the same rule."""
 
 
 class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
@@ -381,6 +374,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Windows and learning."""
     accelerator: CpuAccelerator | EdgeTpuAccelerator = CpuAccelerator()
     """What runs the model."""
+    evidence: Evidence = Evidence()
+    """The record of each alarm."""
     uplink: Uplink = Uplink()
     """The plant's broker."""
 
