@@ -1,0 +1,53 @@
+"""Contacts: what the rack is told of them, and of a contact that was turned while nobody looked."""
+
+from appliance.guard.contacts import RESET_BUTTON, Contacts
+from appliance.guard.rack import BypassKey, Machine, StartUp
+from appliance.records import MachineState, Reset
+
+RUNNING, OFF, STARTING = MachineState.RUNNING, MachineState.OFF, MachineState.STARTING
+
+
+def contacts(*names: str) -> Contacts:
+    return Contacts(frozenset(names))
+
+
+def test_a_key_turned_back_during_a_restart_ends_the_bypass_that_was_kept() -> None:
+    assert contacts("bypass_key").changed("bypass_key", active=False) == (BypassKey(False),)
+
+
+def test_a_change_is_told_once() -> None:
+    one = contacts("bypass_key")
+    assert one.changed("bypass_key", active=True) == (BypassKey(True),)
+    assert one.changed("bypass_key", active=True) == ()
+    assert one.changed("bypass_key", active=False) == (BypassKey(False),)
+
+
+def test_the_running_contact_is_told_from_its_first_reading() -> None:
+    one = contacts("running")
+    assert one.changed("running", active=False) == (Machine(OFF),)
+    assert one.changed("running", active=False) == ()
+    assert one.changed("running", active=True) == (Machine(RUNNING),)
+
+
+def test_a_button_resets_when_pressed_not_when_let_go() -> None:
+    one = contacts("reset")
+    assert one.changed("reset", active=False) == ()
+    assert one.changed("reset", active=True) == (Reset(RESET_BUTTON, "pressed"),)
+    assert one.changed("reset", active=False) == ()
+
+
+def test_the_start_up_contact() -> None:
+    one = contacts("startup")
+    assert one.changed("startup", active=False) == ()
+    assert one.changed("startup", active=True) == (StartUp(True),)
+    assert one.changed("startup", active=False) == (StartUp(False),)
+
+
+def test_without_contacts_the_models_say_what_the_machine_does() -> None:
+    one = contacts()
+    assert one.machine(STARTING) == (Machine(STARTING), StartUp(True))
+    assert one.machine(STARTING) == ()
+    assert one.machine(RUNNING) == (Machine(RUNNING), StartUp(False))
+    assert contacts("running").machine(STARTING) == (StartUp(True),)
+    assert contacts("startup").machine(STARTING) == (Machine(STARTING),)
+    assert contacts("running", "startup").machine(STARTING) == ()
