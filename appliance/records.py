@@ -62,7 +62,8 @@ class Quality(Enum):
 class SampleBlock(msgspec.Struct, frozen=True, tag=True):
     """Consecutive samples of one vibration sensor with their measured clock.
 
-    counts: little-endian int16, C order, shape (n, axes). rate_hz: measured, not nominal.
+    counts: little-endian int16, C order, shape (n, axes). rate_hz: measured; nominal_hz: the device's own.
+    mean_counts: slow mean of each axis, about which peak and RMS were taken; None: the axis was left out.
     """
 
     sensor: str
@@ -74,6 +75,8 @@ class SampleBlock(msgspec.Struct, frozen=True, tag=True):
     counts: bytes
     lost: int = 0
     validity: Validity = Validity.OK
+    nominal_hz: float = 0.0
+    mean_counts: tuple[float | None, ...] = ()
 
     @property
     def n(self) -> int:
@@ -274,7 +277,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
 class Hello(msgspec.Struct, frozen=True, tag=True):
     """First message of a process that connects to the guard: what it wants to hear."""
 
-    role: Literal["analysis", "uplink", "status"]
+    role: Literal["analysis", "evidence", "uplink", "status"]
 
 
 class Reset(msgspec.Struct, frozen=True, tag=True):
@@ -324,7 +327,7 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
 
 
 class Trace(msgspec.Struct, frozen=True, tag=True):
-    """Guard to analysis: what the rack was given, for evidence. `guard/trace.py` reads it.
+    """Guard to evidence: what the rack was given. `guard/trace.py` reads it.
 
     seq: counts up by one; a hole is a loss. snapshot: the rack before the first step, b"" in most.
     """
@@ -336,7 +339,7 @@ class Trace(msgspec.Struct, frozen=True, tag=True):
 
 
 class Capture(msgspec.Struct, frozen=True, tag=True):
-    """Guard to analysis: keep the waveform around this moment as evidence under `name`."""
+    """Guard to evidence: keep what is known around this moment under `name`."""
 
     name: str
     at_mono_ns: int

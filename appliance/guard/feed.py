@@ -22,7 +22,8 @@ from appliance.records import (
 )
 
 _HEARS: dict[str, tuple[type, ...]] = {
-    "analysis": (SampleBlock, TemperatureReading, Trace, Capture),
+    "analysis": (SampleBlock,),
+    "evidence": (SampleBlock, TemperatureReading, GuardState, Trace, Notice, Capture),
     "uplink": (GuardState, Notice),
     "status": (GuardState, Notice),
 }

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from appliance.guard.rack import Input, Rack, RackState
+from appliance.guard.rack import Input, Rack, RackSpec, RackState
 from appliance.records import Trace
 
 _SNAPSHOT_NS = 2_000_000_000
@@ -11,11 +11,24 @@ _MOST_STEPS = 5_000
 Given = tuple[int, tuple[Input, ...]]
 
 
+class _Snapshot(msgspec.Struct, frozen=True):
+    spec: RackSpec
+    state: RackState
+
+
+class _Encoded(msgspec.Struct, frozen=True):
+    """A snapshot whose spec, which never changes, was encoded long ago."""
+
+    spec: msgspec.Raw
+    state: RackState
+
+
 class Tracer:
     """Gathers steps; every two seconds they begin with a snapshot of the rack."""
 
     def __init__(self, rack: Rack) -> None:
         self._rack = rack
+        self._spec = msgspec.Raw(msgspec.msgpack.encode(rack.spec))
         self._steps: list[Given] = []
         self._snapshot = b""
         self._snapshot_ns: int | None = None
@@ -28,7 +41,8 @@ class Tracer:
             self._seq += 1
         now_ns = self._rack.now_ns
         if not self._steps and (self._snapshot_ns is None or now_ns - self._snapshot_ns >= _SNAPSHOT_NS):
-            self._snapshot, self._snapshot_ns = msgspec.msgpack.encode(self._rack.snapshot()), now_ns
+            encoded = _Encoded(self._spec, self._rack.snapshot())
+            self._snapshot, self._snapshot_ns = msgspec.msgpack.encode(encoded), now_ns
         self._steps.append((t_ns, given))
 
     def take(self) -> Trace | None:
@@ -41,9 +55,10 @@ class Tracer:
         return trace
 
 
-def state_of(trace: Trace) -> RackState:
+def rack_of(trace: Trace) -> Rack:
     """The rack before the first step of a trace that has a snapshot. Raises msgspec.DecodeError."""
-    return msgspec.msgpack.decode(trace.snapshot, type=RackState)
+    snapshot = msgspec.msgpack.decode(trace.snapshot, type=_Snapshot)
+    return Rack(snapshot.spec, state=snapshot.state)
 
 
 def steps_of(trace: Trace) -> list[Given]:
