@@ -1,4 +1,4 @@
-"""The textbook oracle of `appliance.guard.rack`: what a channel says is found by walking all it was ever given.
+"""The textbook oracle of `appliance.guard.rack`: what a channel says is found by walking all it was given.
 
 Slow and obvious on purpose: no condition is carried on from step to step, votes are heads counted. The inputs
 of one channel come in order of time; between channels they may be late.
@@ -130,7 +130,9 @@ class NaiveRack:
 
     def in_danger(self) -> list[str]:
         """Channels that reached Danger since the last reset, first out first."""
-        return sorted(self.danger_ns, key=lambda name: (self.danger_ns[name], list(self.channels).index(name)))
+        return sorted(
+            self.danger_ns, key=lambda name: (self.danger_ns[name], list(self.channels).index(name))
+        )
 
     def is_not_ok(self, name: str) -> bool:
         return bool(self.seen[name]) and isinstance(self.seen[name][-1].given, NotOk)

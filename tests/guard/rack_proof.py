@@ -32,7 +32,26 @@ from appliance.records import Acknowledge, Bypass, Level, MachineState, Reset, S
 S = 1_000_000_000
 VIBRATION, UNDER, TEMPERATURE, SCORE = ("a", "b", "c"), "pressure", "temperature", "score"
 NAMES = (*VIBRATION, UNDER, TEMPERATURE, SCORE)
-VALUES = (0.0, 3.0, 4.0, 4.5, 6.0, 7.0, 8.0, 11.0, 12.0, 13.0, 16.0, 17.0, 24.0, 31.0, 32.0, 48.0, math.inf, math.nan)
+VALUES = (
+    0.0,
+    3.0,
+    4.0,
+    4.5,
+    6.0,
+    7.0,
+    8.0,
+    11.0,
+    12.0,
+    13.0,
+    16.0,
+    17.0,
+    24.0,
+    31.0,
+    32.0,
+    48.0,
+    math.inf,
+    math.nan,
+)
 STATES = tuple(MachineState)
 
 INVARIANTS = {
@@ -66,7 +85,9 @@ def any_spec(draw: Random) -> RackSpec:
 def _any_channel(draw: Random, name: str) -> Channel:
     seconds = (0, 0, 1, 3)
     alert, danger = (12.0, 6.0) if name == UNDER else (8.0, 16.0)
-    usual = draw.choices((Setpoints(alert, danger), Setpoints(alert, None), Setpoints(None, danger)), (8, 1, 1))[0]
+    usual = draw.choices(
+        (Setpoints(alert, danger), Setpoints(alert, None), Setpoints(None, danger)), (8, 1, 1)
+    )[0]
     states = draw.sample(STATES, draw.randrange(3))
     choices = (Setpoints(), Setpoints(alert + 4.0, danger + 8.0), Setpoints(None, danger))
     worst = Level.ALERT if name == SCORE else Level.DANGER
@@ -127,7 +148,11 @@ def _gone_everywhere(_draw: Random) -> tuple[Input, ...]:
 
 
 def _bypass(draw: Random) -> tuple[Input, ...]:
-    return (Bypass(draw.choice(("ann", "ann", "ann", " ")), "repair", draw.choice((0.0, 1.0, 5.0, 30.0, 31.0, -1.0))),)
+    return (
+        Bypass(
+            draw.choice(("ann", "ann", "ann", " ")), "repair", draw.choice((0.0, 1.0, 5.0, 30.0, 31.0, -1.0))
+        ),
+    )
 
 
 def _shelve(draw: Random) -> tuple[Input, ...]:

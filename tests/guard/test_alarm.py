@@ -1,51 +1,13 @@
-"""The alarm engine: NOT OK, idle, latch, first out, setpoints by state, multiply, shelve, acknowledge, re-alarm."""
+"""The alarm engine: levels, latch, NOT OK, idle, setpoints by state, first out, votes."""
 
 import math
 
 import pytest
+from engines import OFF, A, D, N, S, channel, engine, levels
 
 from appliance.guard.alarm import AlarmEngine
-from appliance.guard.channel import Change, Channel, Setpoints, Vote, What
+from appliance.guard.channel import Setpoints, Vote, What
 from appliance.records import Level, MachineState
-
-S = 1_000_000_000
-N, A, D = Level.NORMAL, Level.ALERT, Level.DANGER
-LIMITS = Setpoints(10.0, 20.0)
-OFF = MachineState.OFF
-
-
-def channel(name: str = "a", delay_s: float = 0, not_ok_s: float = 0, **more: object) -> Channel:
-    delay_ns = round(delay_s * S)
-    settings = {
-        "setpoints": LIMITS,
-        "alert_delay_ns": delay_ns,
-        "danger_delay_ns": delay_ns,
-        "not_ok_delay_ns": round(not_ok_s * S),
-        **more,
-    }
-    return Channel(name, "mm/s", **settings)
-
-
-def engine(*channels: Channel, **more: float) -> AlarmEngine:
-    return AlarmEngine(channels or (channel(),), **more)
-
-
-def levels(one: AlarmEngine, values: list[float | str | None], name: str = "a", start_s: int = 0) -> list[Level]:
-    """Level after each value, one a second; None = NOT OK, "idle" = idle."""
-    found = []
-    for k, value in enumerate(values, start_s):
-        if value is None:
-            one.not_ok(name, k * S, "gone")
-        elif isinstance(value, str):
-            one.idle(name, k * S, value)
-        else:
-            one.value(name, k * S, value)
-        found.append(one.state_of(name).level)
-    return found
-
-
-def told(changes: list[Change]) -> list[tuple[What, str]]:
-    return [(change.what, change.name) for change in changes]
 
 
 def test_each_level_has_its_own_setpoint_and_delay() -> None:
@@ -271,62 +233,6 @@ def test_no_setpoint_in_a_state_clears_at_once() -> None:
     assert levels(one, [25], start_s=1) == [N]
 
 
-def multiplied(**more: object) -> AlarmEngine:
-    hot = channel("t", latch=frozenset())
-    return engine(channel(multiplied=True, latch=frozenset(), **more), hot, multiply=3.0, multiply_longest_ns=10 * S)
-
-
-def test_multiply_raises_both_setpoints_of_multiplied_channels_only() -> None:
-    one = multiplied()
-    [began] = one.start_up(0, asked=True)
-    assert (began.what, began.t_ns) == (What.MULTIPLIED, 0)
-    assert (one.state_of("a").alert, one.state_of("a").danger) == (30.0, 60.0)
-    assert (one.state_of("t").alert, one.state_of("t").danger) == (10.0, 20.0)
-    assert levels(one, [25, 35, 60]) == [N, A, D]
-    assert levels(one, [25], name="t") == [D]
-
-
-def test_multiply_multiplies_what_is_watched_in_that_state() -> None:
-    one = multiplied(by_state={OFF: Setpoints(None, 5.0)})
-    one.machine(OFF)
-    one.start_up(0, asked=True)
-    assert (one.state_of("a").alert, one.state_of("a").danger) == (None, 15.0)
-
-
-def test_multiply_never_applies_to_not_ok() -> None:
-    one = multiplied(not_ok_level=D, not_ok_s=1)
-    one.start_up(0, asked=True)
-    assert levels(one, [None, None]) == [N, D]
-
-
-def test_multiply_ends_when_start_up_ends() -> None:
-    one = multiplied()
-    one.start_up(0, asked=True)
-    assert one.start_up(5 * S, asked=True) == []
-    [ended] = one.start_up(6 * S, asked=False)
-    assert (ended.what, ended.t_ns) == (What.UNMULTIPLIED, 6 * S)
-    assert one.start_up(7 * S, asked=False) == []
-    assert levels(one, [25], start_s=8) == [D]
-
-
-def test_multiply_ends_after_its_longest_time_and_is_spent_until_asked_anew() -> None:
-    one = multiplied()
-    one.start_up(0, asked=True)
-    one.start_up(5 * S, asked=True)
-    assert one.expire(10 * S - 1) == []
-    assert told(one.expire(10 * S)) == [(What.UNMULTIPLIED, "")]
-    assert one.expire(11 * S) == []
-    assert one.start_up(12 * S, asked=True) == []
-    assert one.start_up(13 * S, asked=False) == []
-    assert told(one.start_up(14 * S, asked=True)) == [(What.MULTIPLIED, "")]
-
-
-def test_no_factor_no_multiply() -> None:
-    one = AlarmEngine((channel(multiplied=True),), 1.0, 10 * S)
-    assert one.start_up(0, asked=True) == []
-    assert AlarmEngine((channel(multiplied=True),)).start_up(0, asked=True) == []
-
-
 def test_first_out_is_the_first_and_only_the_first() -> None:
     one = engine(channel("a"), channel("b"), channel("c"))
     one.value("b", S, 30.0)
@@ -373,100 +279,10 @@ def test_reset_clears_the_latches_and_what_stands_latches_anew() -> None:
     assert one.state.channels["b"].danger_ns == 2 * S
 
 
-def test_an_alarm_is_unacknowledged_until_a_person_has_seen_it() -> None:
-    one = engine()
-    assert one.state_of("a").acknowledged
-    one.value("a", 0, 15.0)
-    assert not one.state_of("a").acknowledged
-    [change] = one.acknowledge("a", S, "ann", "seen")
-    assert (change.what, change.name, change.t_ns) == (What.ACKNOWLEDGED, "a", S)
-    assert (change.who, change.why) == ("ann", "seen")
-    assert change.state == one.state_of("a")
-    assert one.state_of("a").acknowledged
-    one.value("a", 2 * S, 25.0)
-    assert not one.state_of("a").acknowledged
-
-
-def test_a_clearing_asks_for_no_acknowledgement() -> None:
-    one = engine()
-    one.value("a", 0, 15.0)
-    one.acknowledge("a", 0, "ann", "")
-    one.value("a", S, 1.0)
-    assert one.state_of("a").acknowledged
-
-
-def test_shelving_ends_by_itself_and_tells_what_still_stands() -> None:
-    one = engine()
-    one.value("a", 0, 15.0)
-    one.acknowledge("a", 0, "ann", "")
-    [shelved] = one.shelve("a", 0, 10 * S, "ann", "known")
-    assert (shelved.what, shelved.name, shelved.t_ns) == (What.SHELVED, "a", 0)
-    assert (shelved.who, shelved.why) == ("ann", "known")
-    assert shelved.state is not None
-    assert shelved.state.shelved
-    assert one.expire(10 * S - 1) == []
-    unshelved, repeated = one.expire(10 * S)
-    assert (unshelved.what, unshelved.t_ns, unshelved.who) == (What.UNSHELVED, 10 * S, "")
-    assert unshelved.why == "time is over"
-    assert unshelved.state is not None
-    assert not unshelved.state.shelved
-    assert (repeated.what, repeated.name, repeated.was, repeated.t_ns) == (What.REPEATED, "a", A, 10 * S)
-    assert not one.state_of("a").acknowledged
-    assert one.expire(11 * S) == []
-
-
-def test_unshelving_by_hand() -> None:
-    one = engine()
-    assert one.shelve("a", 0, 0, "ann", "") == []
-    one.shelve("a", 0, 10 * S, "ann", "known")
-    [change] = one.shelve("a", S, S, "bob", "repaired")
-    assert (change.what, change.name, change.who, change.why) == (What.UNSHELVED, "a", "bob", "repaired")
-    assert change.t_ns == S
-    assert not one.state_of("a").shelved
-
-
-def test_a_shelved_channel_trips_as_ever() -> None:
-    one = engine()
-    one.shelve("a", 0, 10 * S, "ann", "known")
-    [raised] = one.value("a", S, 25.0)
-    assert raised.what is What.RAISED
-    assert one.votes()["a"].danger
-
-
-def test_a_level_that_stands_is_told_again() -> None:
-    one = engine(channel(realarm_ns=5 * S), channel("b"))
-    one.value("a", 0, 15.0)
-    one.value("b", 0, 15.0)
-    one.acknowledge("a", 0, "ann", "")
-    assert one.expire(5 * S - 1) == []
-    [again] = one.expire(5 * S)
-    assert (again.what, again.name, again.was, again.t_ns) == (What.REPEATED, "a", A, 5 * S)
-    assert again.state == one.state_of("a")
-    assert not one.state_of("a").acknowledged
-    assert one.expire(10 * S - 1) == []
-    assert told(one.expire(10 * S)) == [(What.REPEATED, "a")]
-    one.value("a", 12 * S, 25.0)
-    assert one.expire(15 * S) == []
-    one.value("b", 15 * S, 1.0)
-    assert told(one.expire(17 * S)) == [(What.REPEATED, "a")]
-
-
-def test_a_normal_channel_is_not_told_again() -> None:
-    one = engine(channel(realarm_ns=5 * S))
-    one.value("a", 0, 1.0)
-    assert one.expire(99 * S) == []
-
-
-def test_one_channel_s_time_does_not_stop_the_next() -> None:
-    one = engine(channel("a"), channel("b"), channel("c", realarm_ns=S))
-    one.value("c", 0, 15.0)
-    for name in ("a", "b"):
-        one.shelve(name, 0, S, "ann", "known")
-    assert told(one.expire(S)) == [(What.UNSHELVED, "a"), (What.UNSHELVED, "b"), (What.REPEATED, "c")]
-
-
 def test_votes() -> None:
-    one = engine(channel(delay_s=1, not_ok_level=D, not_ok_s=1, latch=frozenset({D})), channel("s", learned=True))
+    one = engine(
+        channel(delay_s=1, not_ok_level=D, not_ok_s=1, latch=frozenset({D})), channel("s", learned=True)
+    )
     assert one.votes()["a"] == Vote(danger=False, pending=False, blind=False, learned=False)
     one.value("a", 0, 25.0)
     assert one.votes()["a"] == Vote(danger=False, pending=True, blind=False, learned=False)

@@ -120,4 +120,5 @@ def test_the_usual_channel() -> None:
     usual = Channel("a", "mm/s")
     assert (usual.setpoints, usual.under, usual.deadband) == (Setpoints(None, None), False, 0.05)
     assert (usual.latch, usual.not_ok_level) == (frozenset({Level.DANGER}), Level.ALERT)
-    assert not (usual.multiplied or usual.learned or usual.realarm_ns or usual.not_ok_delay_ns)
+    assert (usual.multiplied, usual.learned) == (False, False)
+    assert (usual.realarm_ns, usual.not_ok_delay_ns) == (0, 0)

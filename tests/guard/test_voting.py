@@ -15,7 +15,7 @@ VOTES = {".": CALM, "D": DANGER, "p": COMING, "-": BLIND, "X": BLIND_DANGER, "L"
 
 
 def voted(need: int, said: str, *, hold: bool = False, alone: bool = False, pending: bool = False) -> Count:
-    """The vote of members a, b, c … that say: . nothing, D Danger, p on its way, - NOT OK, X both, L learned Danger."""
+    """Members a, b, c … say: . nothing, D Danger, p on its way, - NOT OK, X both, L learned Danger."""
     votes = {chr(ord("a") + k): VOTES[letter] for k, letter in enumerate(said)}
     return count(TripGroup("g", need, tuple(votes), hold, alone), votes, pending=pending)
 
@@ -26,7 +26,11 @@ def voted(need: int, said: str, *, hold: bool = False, alone: bool = False, pend
         (1, "D X", ". p -"),  # 1oo1
         (1, "D. .D DD D- -D X.", ".. .- -- p."),  # 1oo2
         (2, "DD D- -D DX", ".. D. .D -. -- Dp"),  # 2oo2: NOT OK counts towards the trip
-        (2, "DD. D.D .DD DDD D-. .-D D-- DX.", "... D.. .D. ..D -.. .-- --- Dp."),  # 2oo3 becomes 1oo2, then 1oo1
+        (
+            2,
+            "DD. D.D .DD DDD D-. .-D D-- DX.",
+            "... D.. .D. ..D -.. .-- --- Dp.",
+        ),  # 2oo3 becomes 1oo2, then 1oo1
         (3, "DDD DD- D--", "DD. D.- .-- ---"),  # 3oo3
     ],
 )
