@@ -19,7 +19,7 @@ from appliance.analysis import bundle as bundles
 from appliance.analysis import slots
 from appliance.cli import main
 from appliance.records import Event, GuardState, Hello, Notice, Quality, Score
-from hw.evidence import read_evidence
+from hw.evidence_read import read_evidence
 from hw.recording import load
 
 CONFIG = """state_dir = "state"
@@ -161,7 +161,7 @@ def test_it_learns_scores_and_keeps_evidence(rig: Callable[..., Rig]) -> None:
     recording = load(path)
     assert (recording.rate_hz, recording.accel.shape[1]) == (pytest.approx(2000, rel=0.01), 2)
     assert 2.0 <= len(recording.accel) / recording.rate_hz <= 13.0
-    _, meta = read_evidence(path)
+    meta = read_evidence(path).meta
     with contextlib.closing(sqlite3.connect(one.folder / "state" / "events.db")) as db:
         rows = [msgspec.json.decode(row[0], type=Event) for row in db.execute("SELECT payload FROM outbox")]
     [event] = [event for event in rows if event.evidence == path.stem]

@@ -10,7 +10,7 @@ from appliance.analysis import evidence as evidences
 from appliance.analysis.evidence import MOST_FILES, POST_S, PRE_S, EvidenceRing
 from appliance.clock import WallClock
 from appliance.records import Capture, SampleBlock
-from hw.evidence import read_evidence
+from hw.evidence_read import read_evidence
 from hw.recording import load
 from hw.waveform import Gap
 
