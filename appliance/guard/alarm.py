@@ -45,13 +45,13 @@ class AlarmEngine:
         memory = self.state.channels[name]
         memory.value, memory.reason, memory.seen_ns = value, "", t_ns
         memory.not_ok_ns, memory.idle, memory.blind, memory.judged = None, False, False, True
-        self._compare(name, t_ns, value, may_clear=True)
+        self._compare(name, t_ns, value)
         return self._settle(name, t_ns)
 
     def not_ok(self, name: str, t_ns: int, reason: str, at_least: float | None = None) -> list[Change]:
         """No usable value. at_least: what is reached all the same (a clipped wave); it raises only."""
         memory, at_least = self.state.channels[name], _number(at_least)
-        blind_ns = 0 if memory.seen_ns is None else max(0, t_ns - memory.seen_ns)
+        blind_ns = max(0, t_ns - memory.seen_ns)
         memory.value, memory.reason, memory.seen_ns, memory.idle = at_least, reason, t_ns, False
         memory.not_ok_ns = t_ns if memory.not_ok_ns is None else min(memory.not_ok_ns, t_ns)
         if t_ns - memory.not_ok_ns >= self.channels[name].not_ok_delay_ns:
@@ -60,7 +60,7 @@ class AlarmEngine:
             memory.alert.hold(blind_ns)
             memory.danger.hold(blind_ns)
         else:
-            self._compare(name, t_ns, at_least, may_clear=False, blind_ns=blind_ns)
+            self._compare(name, t_ns, at_least, blind_ns)
         return self._settle(name, t_ns)
 
     def idle(self, name: str, t_ns: int, reason: str) -> list[Change]:
@@ -186,7 +186,8 @@ class AlarmEngine:
         alert, danger = (None if level is None else level * self._multiply for level in setpoints)
         return Setpoints(alert, danger)
 
-    def _compare(self, name: str, t_ns: int, value: float, *, may_clear: bool, blind_ns: int = 0) -> None:
+    def _compare(self, name: str, t_ns: int, value: float, blind_ns: int | None = None) -> None:
+        """blind_ns: for so long nothing was seen, and a value below a setpoint says nothing."""
         spec, memory = self.channels[name], self.state.channels[name]
         for condition, setpoint, delay_ns in zip(
             (memory.alert, memory.danger),
@@ -194,7 +195,7 @@ class AlarmEngine:
             (spec.alert_delay_ns, spec.danger_delay_ns),
             strict=True,
         ):
-            if not may_clear and (setpoint is None or value < setpoint):
+            if blind_ns is not None and (setpoint is None or value < setpoint):
                 condition.hold(blind_ns)
             elif setpoint is None:
                 condition.clear()

@@ -140,7 +140,7 @@ class Memory(msgspec.Struct):
     danger_ns: int | None = None
     value: float | None = None
     reason: str = ""
-    seen_ns: int | None = None
+    seen_ns: int = 0
     not_ok_ns: int | None = None
     idle: bool = False
     blind: bool = False

@@ -259,7 +259,7 @@ class Rack:
             if name in kept.shelved_s:
                 memory.shelved_until_ns = round(kept.shelved_s[name] * 1e9)
             if name in kept.channels:  # before everything that comes now, in the order of then
-                memory.danger_ns = kept.channels.index(name) - len(kept.channels) - _LONG_AGO_NS
+                memory.danger_ns = kept.channels.index(name) - _LONG_AGO_NS
 
     def _take(self, t_ns: int, given: Input) -> Outcome:
         if isinstance(given, Value | NotOk | Idle):

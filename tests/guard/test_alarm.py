@@ -212,7 +212,9 @@ def test_idle_begins_a_running_delay_anew() -> None:
 
 def test_idle_ends_not_ok() -> None:
     one = engine(channel(latch=frozenset()))
-    assert levels(one, [None, "idle"]) == [A, N]
+    one.not_ok("a", 0, "gone")
+    [cleared] = one.idle("a", S, "learning")
+    assert (cleared.what, cleared.t_ns, cleared.was) == (What.CLEARED, S, A)
     assert one.votes()["a"] == Vote(danger=False, pending=False, blind=True, learned=False)
 
 

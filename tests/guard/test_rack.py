@@ -43,6 +43,22 @@ def test_a_trip() -> None:
     assert (one.tripped, one.interlock.energise, outcome.refused) == (True, False, "")
 
 
+def test_what_is_reached_while_not_ok_trips() -> None:
+    one = rack()
+    assert told(one.step(S, NotOk("a", "clip", BAD)).changes) == [(What.RAISED, "a"), (What.TRIPPED, "a")]
+
+
+def test_idle_has_its_time() -> None:
+    one = rack(channel("a", latch=frozenset()))
+    one.step(S, NotOk("a", "gone"))
+    [cleared] = one.step(2 * S, Idle("a", "off")).changes
+    assert cleared.t_ns == 2 * S
+
+
+def test_a_step_without_input_is_time_alone() -> None:
+    assert rack().step(S) == ([], "")
+
+
 def test_a_trip_of_a_vote_names_its_member_that_came_first() -> None:
     groups = (TripGroup("vote", 2, ("a", "b")), TripGroup("c", 1, ("c",)))
     one = rack(channel("c", danger_delay_ns=9 * S), channel("a"), channel("b"), groups=groups)

@@ -34,6 +34,7 @@ def test_reset_is_refused_before_everything_was_judged() -> None:
 def test_reset_is_refused_while_the_condition_stands_and_names_it() -> None:
     one = rack()
     one.step(S, Value("a", BAD), Value("b", BAD))
+    assert one.step(2 * S, RESET).refused == "Danger still stands on a, b"
     one.step(2 * S, Value("a", CALM))
     outcome = one.step(3 * S, RESET)
     assert (outcome.refused, outcome.changes) == ("Danger still stands on b", [])

@@ -74,6 +74,7 @@ def test_after_a_power_cut_all_is_as_it_was() -> None:
     assert [state.level for state in one.channels()] == [D, A, N]
     assert [state.acknowledged for state in one.channels()] == [False, True, False]
     assert [state.first_out for state in one.channels()] == [False, False, True]
+    assert one.bypass() == BypassState("bob", "repair", 0, 26 * S)
     one.step(7 * S, Tick())
     assert one.bypass() == BypassState("bob", "repair", 7 * S, 33 * S)
     assert one.kept() == KEPT
