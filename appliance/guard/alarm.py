@@ -27,11 +27,11 @@ class AlarmEngine:
     def __init__(
         self,
         channels: tuple[Channel, ...],
-        multiply: float = 1.0,
-        multiply_longest_ns: int = 0,
+        multiply: float,
+        multiply_longest_ns: int,
         state: EngineState | None = None,
     ) -> None:
-        """multiply: factor of trip multiply. state: of an earlier engine; channels now gone are left out."""
+        """multiply: factor of trip multiply; 1: none. state: of an earlier engine, less channels gone."""
         self.channels = {channel.name: channel for channel in channels}
         self._multiply = multiply
         self._multiply_longest_ns = multiply_longest_ns
@@ -189,11 +189,10 @@ class AlarmEngine:
     def _compare(self, name: str, t_ns: int, value: float, blind_ns: int | None = None) -> None:
         """blind_ns: for so long nothing was seen, and a value below a setpoint says nothing."""
         spec, memory = self.channels[name], self.state.channels[name]
-        for condition, setpoint, delay_ns in zip(
-            (memory.alert, memory.danger),
-            self._setpoints(spec),
-            (spec.alert_delay_ns, spec.danger_delay_ns),
-            strict=True,
+        alert, danger = self._setpoints(spec)
+        for condition, setpoint, delay_ns in (
+            (memory.alert, alert, spec.alert_delay_ns),
+            (memory.danger, danger, spec.danger_delay_ns),
         ):
             if blind_ns is not None and (setpoint is None or value < setpoint):
                 condition.hold(blind_ns)
@@ -211,14 +210,14 @@ class AlarmEngine:
         if standing is Level.DANGER and memory.danger_ns is None:
             memory.danger_ns = t_ns
         memory.latched = max((memory.latched, *(level for level in spec.latch if level <= standing)))
-        was, level = memory.level, max(standing, memory.latched)
-        if level is was:
-            return []
-        memory.level, memory.since_ns = level, t_ns
-        if level < was:
+        was, memory.level = memory.level, max(standing, memory.latched)
+        if memory.level > was:
+            memory.unacknowledged, memory.told_ns, memory.since_ns = True, t_ns, t_ns
+            return [self._change(What.RAISED, name, t_ns, was=was)]
+        if memory.level < was:
+            memory.since_ns = t_ns
             return [self._change(What.CLEARED, name, t_ns, was=was)]
-        memory.unacknowledged, memory.told_ns = True, t_ns
-        return [self._change(What.RAISED, name, t_ns, was=was)]
+        return []
 
     def _standing(self, name: str) -> Level:
         """What the present conditions say, the latch aside."""

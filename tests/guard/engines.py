@@ -22,8 +22,8 @@ def channel(name: str = "a", delay_s: float = 0, not_ok_s: float = 0, **more: ob
     return Channel(name, "mm/s", **settings)
 
 
-def engine(*channels: Channel, **more: float) -> AlarmEngine:
-    return AlarmEngine(channels or (channel(),), **more)
+def engine(*channels: Channel, multiply: float = 1.0, longest_s: int = 0) -> AlarmEngine:
+    return AlarmEngine(channels or (channel(),), multiply, longest_s * S)
 
 
 def levels(

@@ -28,11 +28,11 @@ LONG_AGO_NS = -(1 << 70)
 
 @dataclass
 class Seen:
-    """One input of a channel, with the setpoints (Alert, Danger) in force at that moment."""
+    """One input of a channel, and where it was against Alert and Danger as in force at that moment."""
 
     t_ns: int
     given: Value | NotOk | Idle
-    setpoints: tuple[float | None, ...]
+    places: tuple[str, ...]
 
 
 @dataclass
@@ -68,6 +68,7 @@ class NaiveRack:
     def __post_init__(self) -> None:
         self.channels = {one.name: one for one in self.spec.channels}
         self.seen = {name: [] for name in self.channels}
+        self._walked: dict[tuple[str, Level, int], tuple[bool, bool]] = {}
 
     def step(self, t_ns: int, *given: Input) -> bool:
         """Take what came, then vote. Returns whether something had to be refused."""
@@ -94,7 +95,7 @@ class NaiveRack:
             self.bypass.until_ns -= passed_ns
             self.bypass = self.bypass if self.bypass.until_ns > 0 else None
         self.danger_ns = {name: LONG_AGO_NS + place for place, name in enumerate(self.in_danger())}
-        self.seen = {name: [] for name in self.channels}
+        self.seen, self._walked = {name: [] for name in self.channels}, {}
         self.starting, self.testing, self.stopped = True, False, False
         self.machine, self.asked_ns, self.begun_ns, self.now_ns = MachineState.UNKNOWN, None, None, 0
 
@@ -178,13 +179,20 @@ class NaiveRack:
         return len(votes) + len(lost) >= group.need
 
     def _condition(self, name: str, level: Level) -> tuple[bool, bool]:
-        """Whether the level stands, and whether it does or its delay runs: the channel's whole history."""
+        """Whether the level stands, and whether it does or its delay runs."""
+        key = name, level, len(self.seen[name])
+        if key not in self._walked:
+            self._walked[key] = self._walk(name, level)
+        return self._walked[key]
+
+    def _walk(self, name: str, level: Level) -> tuple[bool, bool]:
+        """The same, from the channel's whole history."""
         spec = self.channels[name]
         delay_ns = spec.danger_delay_ns if level is Level.DANGER else spec.alert_delay_ns
         stands, beyond_for_ns, inside_since_ns, before_ns = False, None, None, 0
         for one in self.seen[name]:
             passed_ns, before_ns = one.t_ns - before_ns, one.t_ns
-            word = _place(spec, one, one.setpoints[level - 1])
+            word = one.places[level - 1]
             if word != "back":
                 inside_since_ns = None
             if word == "beyond":
@@ -246,8 +254,9 @@ class NaiveRack:
             return
         if isinstance(given, Value) and math.isnan(given.value):
             given = NotOk(given.channel, "not a number")
-        now = self.setpoints(self.channels[given.channel])
-        self.seen[given.channel].append(Seen(t_ns, given, now))
+        channel = self.channels[given.channel]
+        places = tuple(_place(channel, given, setpoint) for setpoint in self.setpoints(channel))
+        self.seen[given.channel].append(Seen(t_ns, given, places))
         self._remember(given.channel, t_ns)
 
     def _remember(self, name: str, t_ns: int) -> None:
@@ -293,17 +302,17 @@ class NaiveRack:
             self.bypass = None
 
 
-def _place(spec: Channel, one: Seen, setpoint: float | None) -> str:
+def _place(spec: Channel, given: Value | NotOk | Idle, setpoint: float | None) -> str:
     """Where an input is against a setpoint."""
-    if isinstance(one.given, Idle):
+    if isinstance(given, Idle):
         return "idle"
-    if isinstance(one.given, NotOk):
-        least = one.given.at_least
+    if isinstance(given, NotOk):
+        least = given.at_least
         reached = setpoint is not None and least is not None and least >= setpoint and not spec.under
         return "beyond" if reached else "unseen"
     if setpoint is None:
         return "unwatched"
-    value, band = one.given.value, spec.deadband * abs(setpoint)
+    value, band = given.value, spec.deadband * abs(setpoint)
     if spec.under:
         return "beyond" if value <= setpoint else "near" if value <= setpoint + band else "back"
     return "beyond" if value >= setpoint else "near" if value >= setpoint - band else "back"

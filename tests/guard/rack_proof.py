@@ -11,7 +11,7 @@ from random import Random
 
 from naive_rack import NaiveRack
 
-from appliance.guard.channel import Channel, Setpoints
+from appliance.guard.channel import Change, Channel, Setpoints, What
 from appliance.guard.rack import (
     BypassKey,
     Idle,
@@ -52,6 +52,7 @@ VALUES = (
     math.inf,
     math.nan,
 )
+CALM = dict.fromkeys(NAMES, 0.0) | {UNDER: 48.0}
 STATES = tuple(MachineState)
 
 INVARIANTS = {
@@ -128,7 +129,9 @@ def _measured(draw: Random) -> tuple[Input, ...]:
 
 def _one(draw: Random, name: str) -> Input:
     kind = draw.random()
-    if kind < 0.75:
+    if kind < 0.5:
+        return Value(name, CALM[name])
+    if kind < 0.8:
         return Value(name, draw.choice(VALUES))
     if kind < 0.95:
         return NotOk(name, "gone", draw.choice((None, None, *VALUES)))
@@ -140,7 +143,7 @@ def _bad_everywhere(draw: Random) -> tuple[Input, ...]:
 
 
 def _good_everywhere(_draw: Random) -> tuple[Input, ...]:
-    return tuple(Value(name, 48.0 if name == UNDER else 0.0) for name in NAMES)
+    return tuple(Value(name, CALM[name]) for name in NAMES)
 
 
 def _gone_everywhere(_draw: Random) -> tuple[Input, ...]:
@@ -161,12 +164,12 @@ def _shelve(draw: Random) -> tuple[Input, ...]:
 
 
 Move = Callable[[Random], tuple[Input, ...]]
-MOVES: dict[str, tuple[int, Move]] = {
+MOVES: dict[str, tuple[float, Move]] = {
     "measured": (40, _measured),
-    "all in Danger": (8, _bad_everywhere),
-    "all normal": (10, _good_everywhere),
+    "all in Danger": (4, _bad_everywhere),
+    "all normal": (16, _good_everywhere),
     "all NOT OK": (4, _gone_everywhere),
-    "reset": (10, lambda _: (Reset("ann", "repaired"),)),
+    "reset": (16, lambda _: (Reset("ann", "repaired"),)),
     "bypass": (4, _bypass),
     "bypass key": (3, lambda draw: (BypassKey(draw.random() < 0.5),)),
     "start-up": (4, lambda draw: (StartUp(draw.random() < 0.6),)),
@@ -175,9 +178,10 @@ MOVES: dict[str, tuple[int, Move]] = {
     "acknowledge": (2, lambda draw: (Acknowledge(draw.choice((*NAMES, "nobody")), "ann"),)),
     "tick": (3, lambda _: (Tick(),)),
     "proof test": (2, lambda draw: (Testing(draw.random() < 0.4),)),
-    "stop": (0, lambda _: (Stop(),)),
+    "stop": (0.2, lambda _: (Stop(),)),
 }
 """Name -> (how often, what is given)."""
+MOVED = (What.RAISED, What.CLEARED)
 PASSES_NS = (0, 0, S // 4, S // 2, S, S, S, 2 * S, 5 * S)
 GONE_NS = (0, S, 10 * S, 60 * S)
 
@@ -200,10 +204,11 @@ class RackProof:
         measured = [one for one in given if isinstance(one, Value | NotOk | Idle)]
         heard_ns = [self._last[one.channel][0] for one in measured if one.channel in self._last]
         t_ns = max([self.now_ns - late_ns, *heard_ns]) if measured else self.now_ns
-        twin, together, apart = (Rack(self.spec, state=self.rack.snapshot()) for _ in range(3))
+        several = len(measured) == len(given) > 1
+        twin, *others = (Rack(self.spec, state=self.rack.snapshot()) for _ in range(3 if several else 1))
         tripped = self.rack.tripped
         levels = self._levels()
-        on_its_way = self._on_its_way()
+        on_its_way = self.naive.demanded(pending=True)
         outcome, refused = self.rack.step(t_ns, *given), self.naive.step(t_ns, *given)
         for one in measured:
             self._last[one.channel] = t_ns, one
@@ -212,13 +217,14 @@ class RackProof:
         self.counts["snapshot"] += 1
         assert bool(outcome.refused) is refused, (given, outcome.refused)
         self._agrees()
+        self._told(outcome.changes, levels, tripped=tripped)
         self._trips()
         self._unlatches(tripped, on_its_way)
         self._not_ok(measured, levels)
         self._bypass()
         self._multiply()
-        if len(measured) == len(given) > 1:
-            self._order(draw.sample(measured, len(measured)), t_ns, together, apart)
+        if several:
+            self._order(draw.sample(measured, len(measured)), t_ns, *others)
 
     def restart(self, draw: Random) -> None:
         """A power cut, and the time the box is without power."""
@@ -275,8 +281,15 @@ class RackProof:
             assert not self.rack.interlock.energise or self.rack.bypass(), INVARIANTS["trip"]
             self.counts["trip"] += self.rack.bypass() is None
 
-    def _on_its_way(self) -> list[str]:
-        return self.naive.demanded(pending=True)
+    def _told(self, changes: list[Change], before: dict[str, Level], *, tripped: bool) -> None:
+        """Every change of level, trip and reset is told, once. before, tripped: before the step."""
+        now = self._levels()
+        rises = sorted((one.name, one.what.value) for one in changes if one.what in MOVED)
+        kind = {name: (What.RAISED if now[name] > before[name] else What.CLEARED).value for name in NAMES}
+        assert rises == sorted((name, kind[name]) for name in NAMES if now[name] is not before[name])
+        told = Counter(one.what for one in changes)
+        assert told[What.RESET] == self.naive.reset
+        assert told[What.TRIPPED] == (self.rack.tripped and (not tripped or self.naive.reset))
 
     def _unlatches(self, tripped: bool, on_its_way: list[str]) -> None:
         """tripped, on_its_way: before the step."""

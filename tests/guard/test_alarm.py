@@ -70,6 +70,13 @@ def test_a_change_is_told_once_with_its_time_and_what_was() -> None:
     assert (cleared.state.level, cleared.state.since_mono_ns) == (N, 3 * S)
 
 
+def test_a_rise_from_alert_to_danger_is_told_too() -> None:
+    one = engine()
+    one.value("a", 0, 15.0)
+    [raised] = one.value("a", S, 25.0)
+    assert (raised.what, raised.was, one.state_of("a").since_mono_ns) == (What.RAISED, A, S)
+
+
 def test_a_fall_from_danger_to_alert_is_a_clearing() -> None:
     one = engine(channel(latch=frozenset()))
     one.value("a", 0, 25.0)
@@ -337,7 +344,7 @@ def test_the_level_of_the_machine_is_the_worst() -> None:
     one.value("a", 0, 15.0)
     one.value("b", 0, 1.0)
     assert one.level is A
-    assert AlarmEngine(()).level is N
+    assert AlarmEngine((), 1.0, 0).level is N
 
 
 def test_a_state_shows_everything() -> None:
@@ -355,6 +362,6 @@ def test_an_engine_goes_on_from_the_state_of_another_and_leaves_out_what_is_gone
     old = engine(channel("a"), channel("b"))
     old.value("a", 0, 25.0)
     old.value("b", 0, 25.0)
-    new = AlarmEngine((channel("c"), channel("a")), state=old.state)
+    new = AlarmEngine((channel("c"), channel("a")), 1.0, 0, old.state)
     assert {state.channel: state.level for state in new.states()} == {"c": N, "a": D}
     assert new.in_danger() == ["a"]

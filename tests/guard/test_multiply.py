@@ -8,9 +8,7 @@ from appliance.guard.channel import Setpoints, What
 
 def multiplied(**more: object) -> AlarmEngine:
     hot = channel("t", latch=frozenset())
-    return engine(
-        channel(multiplied=True, latch=frozenset(), **more), hot, multiply=3.0, multiply_longest_ns=10 * S
-    )
+    return engine(channel(multiplied=True, latch=frozenset(), **more), hot, multiply=3.0, longest_s=10)
 
 
 def test_multiply_raises_both_setpoints_of_multiplied_channels_only() -> None:
@@ -59,6 +57,5 @@ def test_multiply_ends_after_its_longest_time_and_is_spent_until_asked_anew() ->
 
 
 def test_no_factor_no_multiply() -> None:
-    one = AlarmEngine((channel(multiplied=True),), 1.0, 10 * S)
-    assert one.start_up(0, asked=True) == []
-    assert AlarmEngine((channel(multiplied=True),)).start_up(0, asked=True) == []
+    assert engine(channel(multiplied=True), multiply=1.0, longest_s=10).start_up(0, asked=True) == []
+    assert engine(channel(multiplied=True), multiply=1.5, longest_s=10).start_up(0, asked=True) != []
