@@ -263,15 +263,15 @@ class Protection:
     def _velocity(self, watch: VibrationWatch, block: SampleBlock, t_ns: int) -> None:
         """A spectrum takes longer than the limits of a block may wait: it comes after them."""
         channel = f"{watch.name}.velocity"
-        if channel not in self._rack.engine.channels:  # the rate carries nothing of it
-            return
         velocity_mms, validity = watch.velocity(block)
+        begun = velocity_mms is not None or validity
+        if not begun and watch.reads_velocity:  # relay and reset wait until the first second is there
+            return
         slope = None
         if velocity_mms is not None:
             slope = self._velocity_slopes[watch.name].update(t_ns, velocity_mms)
-        begun = velocity_mms is not None or validity
         given = (
-            measured(channel, velocity_mms, validity) if begun else Idle(channel, "less than a second yet"),
+            measured(channel, velocity_mms, validity) if begun else Idle(channel, "sampled too slowly"),
             sloped(f"{channel}-slope", slope, usable=not validity),
         )
         self._take(t_ns, given, time.perf_counter_ns())

@@ -65,6 +65,11 @@ class VibrationWatch:
         self._seq += 1
         return block, *peak_rms_of(block)
 
+    @property
+    def reads_velocity(self) -> bool:
+        """Whether its rate carries any of the band in which velocity is read."""
+        return self._velocity.band_hz is not None
+
     def velocity(self, block: SampleBlock) -> tuple[float | None, Validity]:
         """Broad-band velocity of the last second, mm/s, of every block in turn; see `VelocityMeter.update`.
 

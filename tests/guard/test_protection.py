@@ -253,7 +253,7 @@ def test_what_a_score_means_for_its_channel(ratio, how, ok, reason):
 @pytest.mark.parametrize("policy", ["alert", "danger"])
 def test_a_silent_model_alerts_and_never_trips_and_shows_nothing_old(policy):
     guarded = Guarded(not_ok=policy, not_ok_delay_s=0.0)
-    guarded.run(1)
+    guarded.run(2)
     guarded.score(0.5)
     assert guarded.protection.state().machine is MachineState.RUNNING
     guarded.protection._silence._scored_s["de"] -= 11.0
