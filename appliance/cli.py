@@ -50,7 +50,7 @@ def _analysis(arguments: argparse.Namespace) -> int:
     from appliance.analysis import process
 
     log.start("analysis")
-    return process.run(check.load(arguments.config))
+    return process.run(check.load(arguments.config), arguments.config.read_bytes())
 
 
 def _uplink(arguments: argparse.Namespace) -> int:

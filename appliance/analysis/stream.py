@@ -51,6 +51,8 @@ class SensorStream:
         self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
         self._state = MachineState.UNKNOWN
         self.gathered = Gathered(sensor)
+        self.features: dict[int, tuple[float, ...]] = {}
+        """Of each usable window of the last push, by its end (t1_mono_ns)."""
         if bundle is not None:
             self.adopt(bundle)
 
@@ -75,6 +77,7 @@ class SensorStream:
 
     def push(self, block: SampleBlock) -> list[Score]:
         """Take a block; one score per window that it completed. Raises ValueError on a foreign block."""
+        self.features.clear()
         return [self._judge(window) for window in self._windower.push(block)]
 
     def _judge(self, window: Window) -> Score:
@@ -85,6 +88,7 @@ class SensorStream:
             analysed = self.extractor.analyse(window.accel, window.rate_hz)
         except ValueError:  # its clock is far off nominal, or it holds what no sensor measures
             return self._score(window, Quality.NOT_OK)
+        self.features[window.t1_mono_ns] = tuple(analysed.features.tolist())
         metrics = self.extractor.metrics(analysed)
         level = level_of(metrics)
         self._state = self._gate.update(level, self.hop_s)
