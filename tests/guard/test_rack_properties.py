@@ -1,11 +1,20 @@
 """The invariants of the protection, over histories that hypothesis draws; `tools/prove_rack` has more."""
 
+from collections import Counter
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from rack_proof import MOVES, RackProof, any_spec
+from rack_moves import MOVES, any_spec
+from rack_proof import RackProof, play
+
+from appliance.guard.alarm import AlarmEngine
+from appliance.guard.channel import Condition, Setpoints
+from appliance.guard.interlock import Interlock
+from appliance.guard.latch import Latch
+from appliance.guard.rack import Rack, RackState
 
 RANDOM = st.randoms(use_true_random=False)
 
@@ -27,6 +36,46 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 AnyHistory.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_no_history_breaks_an_invariant = AnyHistory.TestCase
+
+
+def _forgets_multiply(self: Rack) -> RackState:
+    state = SNAPSHOT(self)
+    state.engine.multiply_ns = None
+    return state
+
+
+def _multiplies_everything(self: AlarmEngine, spec: object) -> Setpoints:
+    alert, danger = SETPOINTS(self, spec)
+    return Setpoints(alert, danger * 2.0 if self.state.multiplying and danger is not None else danger)
+
+
+SNAPSHOT, SETPOINTS = Rack.snapshot, AlarmEngine._setpoints
+WRONG: dict[str, tuple[type, str, object]] = {
+    "a bypass that never ends": (Interlock, "_expire", lambda *_: []),
+    "a reset while the condition stands": (Interlock, "standing", lambda *_: ()),
+    "a delay that runs on while NOT OK": (Condition, "hold", lambda *_: None),
+    "NOT OK read as normal": (AlarmEngine, "not_ok", lambda one, name, t_ns, *_: one.value(name, t_ns, 0.0)),
+    "a bypass that a power cut lengthens": (Latch, "after", lambda kept, _: kept),
+    "a relay energised at once": (Interlock, "energise", property(lambda one: not one.state.tripped)),
+    "a snapshot that forgets": (Rack, "snapshot", _forgets_multiply),
+    "temperature multiplied": (AlarmEngine, "_setpoints", _multiplies_everything),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_proof_finds_a_rack_that_is_wrong(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*WRONG[wrong])
+    with pytest.raises(AssertionError):
+        _play(40)
+
+
+def test_the_proof_finds_nothing_in_ours() -> None:
+    _play(40)
+
+
+def _play(episodes: int) -> None:
+    for seed in range(episodes):
+        play(str(seed), Counter(), Counter())
