@@ -133,7 +133,7 @@ class Rack:
     """The protection of one machine, as a function of its inputs."""
 
     def __init__(self, spec: RackSpec, kept: Latch | None = None, state: RackState | None = None) -> None:
-        """kept: what an earlier run left durable. state: a snapshot, to go on from it exactly."""
+        """kept: what an earlier run left durable. state: a snapshot to go on from exactly; it is used up."""
         self.spec = spec
         self._begun_ns = state.begun_ns if state else None
         self.now_ns = state.now_ns if state else 0

@@ -1,6 +1,10 @@
 """The invariants of the protection, over histories that hypothesis draws; `tools/prove_rack` has more."""
 
+import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -8,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from rack_moves import MOVES, any_spec
-from rack_proof import RackProof, play
+from rack_proof import INVARIANTS, RackProof, play
 
 from appliance.guard.alarm import AlarmEngine
 from appliance.guard.channel import Condition, Setpoints
@@ -16,6 +20,7 @@ from appliance.guard.interlock import Interlock
 from appliance.guard.latch import Latch
 from appliance.guard.rack import Rack, RackState
 
+PROVE = Path(__file__).resolve().parents[2] / "tools" / "prove_rack"
 RANDOM = st.randoms(use_true_random=False)
 
 
@@ -74,6 +79,16 @@ def test_the_proof_finds_a_rack_that_is_wrong(wrong: str, monkeypatch: pytest.Mo
 
 def test_the_proof_finds_nothing_in_ours() -> None:
     _play(40)
+
+
+def test_the_command_counts_how_often_each_invariant_mattered() -> None:
+    command = [sys.executable, str(PROVE), "--steps", "2000", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for text in INVARIANTS.values():
+        found = re.search(rf"^ *([\d,]+)  {re.escape(text)}$", done.stdout, re.MULTILINE)
+        assert found is not None, text
+        assert int(found[1].replace(",", "")) > 0, text
 
 
 def _play(episodes: int) -> None:
