@@ -37,6 +37,8 @@ class Sensor:
                 Machine(), SimClock(), spec.rate_hz, spec.axes, spec.block_s, spec.range_g
             )
         self.taken_s = self.period_s
+        self._n = round(self.period_s * self.port.rate_hz) if self.port else 1
+        self._missed = 0
         self._since_s = self._before = 0.0
         self._faulty = False
         self._rng = np.random.default_rng(1)
@@ -58,10 +60,13 @@ class Sensor:
         trouble = self.signal.trouble
         if trouble == "unplugged":
             protection.fault(name, "no answer", got_ns)
-        elif trouble != "silent":
+        elif trouble == "silent":
+            self._missed += self._n
+        else:
             if self._faulty and self.port:
                 protection.restarted(name)
             self._say(protection, at_ns, got_ns)
+            self._missed = 0
         self._faulty = trouble == "unplugged"
         self.taken_s = round(self.taken_s + (RETRY_S if self._faulty else self.period_s), 6)
 
@@ -69,8 +74,8 @@ class Sensor:
         name = self.spec.name
         if self.port:
             counts = self._counts(self.port)
-            lost = len(counts) // 2 if self.signal.trouble == "gap" else 0
-            protection.block(name, Samples(counts[lost:], at_ns, lost), got_ns)
+            lost = self._n // 2 if self.signal.trouble == "gap" else 0
+            protection.block(name, Samples(counts[lost:], at_ns, lost + self._missed), got_ns)
         elif isinstance(self.spec, Transmitter):
             units = register_maps.load(self.spec.map).units
             by_name = {one: Quantity(self.signal.values.get(one, 0.0), unit) for one, unit in units.items()}
@@ -87,17 +92,18 @@ class Sensor:
             level = signal.degc
         over_s = getattr(signal, "over_s", 0.0)
         gone_s = np.asarray(t_s) - self._since_s
-        share = np.clip(gone_s / over_s, 0.0, 1.0) if over_s else 1.0
+        share = np.clip(gone_s / over_s, 0.0, 1.0) if over_s else gone_s > -1e-9
         return np.asarray(self._before + (level - self._before) * share)
 
     def _counts(self, port: SimAccelerometer) -> NDArray[np.int16]:
         """(n, axes): the wave with a little noise, and gravity on one axis."""
-        n = round(self.period_s * port.rate_hz)
+        n = self._n
         t_s = self.taken_s + (np.arange(n) - n) / port.rate_hz
-        accel = (self._level(t_s) * np.sin(2 * np.pi * self.signal.hz * t_s))[:, None]
-        accel = accel + self._rng.normal(0, port.noise_mps2, (n, port.axes))
-        accel[:, 0 if self.signal.trouble == "fallen" else -1] += STANDARD_GRAVITY_MPS2
-        counts: NDArray[np.int16] = np.clip(np.rint(accel / port.scale_mps2), -32768, 32767).astype(np.int16)
+        gravity = np.zeros(port.axes)
+        gravity[0 if self.signal.trouble == "fallen" else -1] = STANDARD_GRAVITY_MPS2
+        accel = (self._level(t_s) * np.sin(2 * np.pi * self.signal.hz * t_s))[:, None] + gravity
+        accel += self._rng.normal(0, port.noise_mps2, (n, port.axes))
         if self.signal.trouble == "stuck":
-            counts[:, list(self.signal.axes)] = 77
+            accel[:, list(self.signal.axes)] = gravity[list(self.signal.axes)]
+        counts: NDArray[np.int16] = np.clip(np.rint(accel / port.scale_mps2), -32768, 32767).astype(np.int16)
         return counts
