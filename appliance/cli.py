@@ -42,7 +42,7 @@ def _guard(arguments: argparse.Namespace) -> int:
     from appliance.guard import process
 
     log.start("guard")
-    return process.run(check.load(arguments.config))
+    return process.run(check.load(arguments.config), arguments.config)
 
 
 def _analysis(arguments: argparse.Namespace) -> int:

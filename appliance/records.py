@@ -246,6 +246,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     latency_us: p50, p99, max of block in memory -> verdict and relay decision, since the start.
     score_latency_us: the same of window complete in memory -> its score judged.
     trip_latency_us: of the last trip, block in memory -> relay line written.
+    log_seq, log_sha256: the last line of the event log, its head.
     reasons: why the relay is not energised. bypasses: so many since the box was made.
     """
 
@@ -272,6 +273,8 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     events_accepted: int = 0
     pid: int = 0
     quantities: tuple[QuantityReading, ...] = ()
+    log_seq: int = 0
+    log_sha256: str = ""
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):

@@ -1,17 +1,21 @@
 """The durable latch: a restart or a power cut finds trip, bypass, shelving and acknowledgements as they were.
 
-Written by a thread of its own, after the relay has moved. A latch file that cannot be read means that the
-latch cannot be known: the machine stays tripped.
+Sealed (`seal.py`), and written by a thread of its own after the relay has moved. A file that cannot be read
+means that the latch cannot be known: the machine stays tripped.
 """
 
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from appliance.guard.seal import seal, unseal
 from appliance.records import Level
+
+_Whole = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class KeptBypass(msgspec.Struct, frozen=True):
@@ -37,9 +41,9 @@ class Latch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unacknowledged: tuple[str, ...] = ()
     shelved_s: dict[str, float] = {}
     bypass: KeptBypass | None = None
-    bypasses: int = 0
-    proof_tested_utc_ns: int = 0
-    saved_utc_ns: int = 0
+    bypasses: _Whole = 0
+    proof_tested_utc_ns: _Whole = 0
+    saved_utc_ns: _Whole = 0
 
     def after(self, gone_s: float) -> "Latch":
         """The same so much later: what is left of bypass and shelving is less, and ends."""
@@ -59,12 +63,21 @@ def read(path: Path, utc_ns: Callable[[], int] = time.time_ns) -> tuple[Latch, s
     The file itself stays until the next `write`: moved away, it would read as not tripped at the next start.
     """
     try:
-        latch = msgspec.json.decode(path.read_bytes(), type=Latch)
+        latch = _decode(path.read_bytes())
     except FileNotFoundError:
         return Latch(), ""
-    except (OSError, msgspec.DecodeError) as fault:
-        return Latch(tripped=True), f"{path}: {fault}; {_keep_copy(path)}; tripped until reset"
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as fault:
+        found = f"{path}: {fault}; expected a latch as this version writes it"
+        return Latch(tripped=True), f"{found}; {_keep_copy(path)}; tripped until reset"
     return latch.after(max(0, utc_ns() - latch.saved_utc_ns) / 1e9), ""
+
+
+def _decode(found: bytes) -> Latch:
+    """A file without a seal is of an earlier version, or was written by hand."""
+    text = unseal(found)
+    if text is None and b'"sha256"' in found:
+        raise msgspec.DecodeError("it does not fit its own SHA-256")
+    return msgspec.json.decode(text or found, type=Latch)
 
 
 def _keep_copy(path: Path) -> str:
@@ -81,7 +94,7 @@ def write(path: Path, latch: Latch) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(latch))
+        file.write(seal(msgspec.json.encode(latch)))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)

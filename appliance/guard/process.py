@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance import wire
+from appliance import __version__, wire
 from appliance.clock import WallClock
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
@@ -20,9 +20,11 @@ from appliance.guard.devices import Devices
 from appliance.guard.durable import Durable
 from appliance.guard.feed import Feed
 from appliance.guard.health import Health
+from appliance.guard.journal import Journal
 from appliance.guard.lock import only_guard
 from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
+from appliance.guard.seal import digest
 from appliance.records import Event, EventKind, Severity
 from hw.ports import EndOfSource, PortError, Quantities, Scalars, Temperature, Vibration
 from hw.waveform import RecordingError
@@ -39,12 +41,14 @@ _STATE_LEAST_S = 0.02
 class Guard:
     """Everything the guard process owns."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, config_file: Path) -> None:
         self._config = config
         self._lock_file = only_guard(config.run_dir)
         latch_path = config.state_dir / "latch.json"
         latch, fault = latches.read(latch_path)
-        self._durable = Durable(config.store_path, latch_path, self._note, self._stored)
+        config_sha256 = digest(config_file.read_bytes())
+        journal = Journal(config.state_dir / "journal", config_sha256)
+        self._durable = Durable(config.store_path, journal, latch_path, self._note, self._stored)
         self.devices = _opened(config)
         clock = WallClock(live=self.devices.live)
         self.protection = Protection(
@@ -56,10 +60,14 @@ class Guard:
         self._playing = len(self.devices.vibration)
         if fault:
             self._durable.take(latch)
-            self.protection.note(EventKind.HEALTH, "latch.unreadable", fault)
-        self.protection.note(
-            EventKind.AUDIT, "boot", "guard started" + (", still tripped" if latch.tripped else "")
-        )
+            self.protection.note(EventKind.HEALTH, "latch.unreadable", fault, severity="critical")
+        tripped = ", still tripped" if latch.tripped else ""
+        begun = f"guard {__version__} started, configuration {config_sha256[:12]}{tripped}"
+        self.protection.note(EventKind.AUDIT, "boot", begun)
+        if journal.config_before not in ("", config_sha256):
+            changed = f"the configuration was {journal.config_before[:12]}, now it is {config_sha256[:12]}"
+            who = f"owner of the file: {_owner(config_file)}"
+            self.protection.note(EventKind.AUDIT, "config.changed", changed, who=who)
 
     def start(self, daemon: Daemon) -> None:
         """Start the workers; the trip path first."""
@@ -174,16 +182,18 @@ class Guard:
             quiet_s = now_s - told_s
             if quiet_s >= _STATE_PERIOD_S or (version != told_version and quiet_s >= _STATE_LEAST_S):
                 state = self.protection.state()
+                seq, sha256 = self._durable.head
+                state = msgspec.structs.replace(state, log_seq=seq, log_sha256=sha256)
                 self.feed.publish(
                     msgspec.structs.replace(state, events_accepted=self._durable.accepted, pid=os.getpid())
                 )
                 told_version, told_s = version, now_s
 
 
-def run(config: Config) -> int:
+def run(config: Config, config_file: Path) -> int:
     """Guard until a signal or the end of a recording. Returns the exit status."""
     daemon = Daemon("guard")
-    guard = Guard(config)
+    guard = Guard(config, config_file)
     guard.start(daemon)
     status = 1
     try:
@@ -196,6 +206,14 @@ def run(config: Config) -> int:
         finally:
             guard.close()
     return status
+
+
+def _owner(path: Path) -> str:
+    """Who may have changed the file, by name or number."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
 
 
 def _opened(config: Config) -> Devices:

@@ -27,7 +27,6 @@ from appliance.guard.silence import Silence
 from appliance.guard.trace import Tracer
 from appliance.records import (
     Action,
-    ClockHealth,
     Event,
     EventKind,
     GuardState,
@@ -208,9 +207,14 @@ class Protection:
         *,
         action: Action = "none",
         severity: Severity | None = None,
+        who: str = "",
+        why: str = "",
     ) -> None:
         """Tell of something that is no change of level (start, reset, sensor restarted)."""
-        self._tell(self._report.note(kind, type_, message, self._at_ns, action=action, severity=severity))
+        event = self._report.note(
+            kind, type_, message, self._at_ns, action=action, severity=severity, who=who, why=why
+        )
+        self._tell(event)
 
     def restarted(self, sensor: str) -> None:
         """A vibration sensor answers again after a fault: its clock is measured anew."""
@@ -245,7 +249,7 @@ class Protection:
                 relay_energised=self._actuator.energised,
                 machine=rack.engine.state.machine,
                 channels=rack.channels(),
-                clocks=tuple(_clock_health(watch) for watch in self._watches.values()),
+                clocks=tuple(watch.clock_health() for watch in self._watches.values()),
                 scores=tuple(self._scores.values()),
                 temperatures=tuple(self._readings.values()),
                 quantities=sum(self._quantities.values(), ()),
@@ -352,7 +356,14 @@ class Protection:
         result = "passed: the relay dropped" if passed else "FAILED: the relay did not drop"
         severity: Severity = "info" if passed else "critical"
         words = f"proof test by {request.who} ({request.why}) {result}"
-        self.note(EventKind.AUDIT, "relay.proof_tested", words, severity=severity)
+        self.note(
+            EventKind.AUDIT,
+            "relay.proof_tested",
+            words,
+            severity=severity,
+            who=request.who,
+            why=request.why,
+        )
         return Reply(ok=passed, message=f"proof test {result}")
 
     def _fresh_score(self, change: Change) -> Score | None:
@@ -379,18 +390,3 @@ class Protection:
     def _now_ns(self) -> int:
         """Machine time, carried on by real time where nothing arrives."""
         return self._at_ns + round(self._silence.all_s * 1e9)
-
-
-def _clock_health(watch: VibrationWatch) -> ClockHealth:
-    clock = watch.clock
-    _, late_p99_us, late_max_us = watch.lateness.summary_us()
-    return ClockHealth(
-        watch.name,
-        clock.rate_hz,
-        clock.ppm,
-        clock.jitter_ms,
-        clock.lost,
-        clock.blocks,
-        late_p99_us / 1e3,
-        late_max_us / 1e3,
-    )

@@ -246,18 +246,22 @@ class Rack:
             self.interlock.state.bypass = Bypassed(left.who, left.why, t_ns, t_ns + left.until_ns, left.key)
 
     def _resume(self, kept: Latch) -> None:
-        """As it was; the times left count from 0 until the first input sets the time."""
+        """As it was; the times left count from 0 until the first input sets the time.
+
+        None is longer than may be asked for, whatever the file says.
+        """
         interlock = self.interlock.state
         interlock.tripped, interlock.tripped_by = kept.tripped, kept.groups
         interlock.bypasses = kept.bypasses
         if left := kept.bypass:
-            interlock.bypass = Bypassed(left.who, left.why, 0, round(left.remaining_s * 1e9), left.key)
+            left_ns = round(min(self.spec.bypass_longest_ns, left.remaining_s * 1e9))
+            interlock.bypass = Bypassed(left.who, left.why, 0, left_ns, left.key)
         for name, memory in self.engine.state.channels.items():
             memory.latched = kept.latched.get(name, Level.NORMAL)
             memory.level = memory.latched
             memory.unacknowledged = name in kept.unacknowledged
             if name in kept.shelved_s:
-                memory.shelved_until_ns = round(kept.shelved_s[name] * 1e9)
+                memory.shelved_until_ns = round(min(self.spec.shelve_longest_ns, kept.shelved_s[name] * 1e9))
             if name in kept.channels:  # before everything that comes now, in the order of then
                 memory.danger_ns = kept.channels.index(name) - _LONG_AGO_NS
 

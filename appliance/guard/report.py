@@ -86,6 +86,8 @@ class Reporter:
         *,
         action: Action = "none",
         severity: Severity | None = None,
+        who: str = "",
+        why: str = "",
     ) -> Event:
         """An event that is no change of the rack's: start, sensor restarted. HEALTH warns by default."""
         return Event(
@@ -97,6 +99,8 @@ class Reporter:
             at_utc_ns=self._clock.utc_ns(at_mono_ns),
             time_quality=self._clock.quality,
             action=action,
+            who=who,
+            why=why,
         )
 
     def _words(self, change: Change, score: Score | None, action: Action) -> str:

@@ -9,7 +9,7 @@ from appliance.guard.limits import peak_rms_mps2
 from appliance.guard.sampleclock import SampleClock
 from appliance.guard.validity import BlockValidity
 from appliance.guard.velocity import VelocityMeter
-from appliance.records import SampleBlock, Validity
+from appliance.records import ClockHealth, SampleBlock, Validity
 from hw.ports import Samples, Vibration
 
 _ARRIVALS = 256
@@ -36,6 +36,21 @@ class VibrationWatch:
             return None
         late_ns = t_mono_ns - _SLACK_NS  # the window's end and its block's end are rounded apart
         return next((got_ns for end_ns, got_ns in self.arrivals if end_ns >= late_ns), None)
+
+    def clock_health(self) -> ClockHealth:
+        """How the sample clock and its FIFO do."""
+        clock = self.clock
+        _, late_p99_us, late_max_us = self.lateness.summary_us()
+        return ClockHealth(
+            self.name,
+            clock.rate_hz,
+            clock.ppm,
+            clock.jitter_ms,
+            clock.lost,
+            clock.blocks,
+            late_p99_us / 1e3,
+            late_max_us / 1e3,
+        )
 
     def judge(self, samples: Samples) -> tuple[SampleBlock, float | None, float | None]:
         """The block of one drain with n >= 1 samples, and its peak and RMS in m/s²; see `peak_rms_of`."""

@@ -12,6 +12,7 @@ from appliance.daemon import Daemon
 from appliance.guard import durable
 from appliance.guard import latch as latches
 from appliance.guard.durable import Durable
+from appliance.guard.journal import Journal
 from appliance.guard.latch import Latch
 from appliance.records import Event, EventKind
 
@@ -34,8 +35,9 @@ class Kept:
         self.store, self.latch = folder / "events.db", folder / "latch.json"
         self.notes: list[tuple[EventKind, str, str, str]] = []
         self.stored: list[Event] = []
+        self.journal = Journal(folder / "journal", "c" * 64)
         self.durable = Durable(
-            self.store, self.latch, lambda *note: self.notes.append(note), self.stored.append
+            self.store, self.journal, self.latch, lambda *note: self.notes.append(note), self.stored.append
         )
         self.daemon = Daemon("test")
 
