@@ -42,6 +42,8 @@ class Live:
 
     def hear(self, scores: Sequence[Score], state: GuardState | None, now_s: float) -> None:
         """Take in the guard's latest state and new scores."""
+        if self._state is None:
+            self._health_due_s = 0.0  # it can tell the head of the event log now
         self._state = state
         for score in scores:
             if state is None:
@@ -125,6 +127,8 @@ class Live:
             cpu_load=round(host.cpu_load(), 2),
             rss_mb=round(host.rss_mb(), 1),
             disk_free_mb=round(host.disk_free_mb(self._config.state_dir), 1),
+            log_seq=self._state.log_seq if self._state else None,
+            log_sha256=(self._state.log_sha256 or None) if self._state else None,
         )
 
 

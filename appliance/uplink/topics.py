@@ -163,6 +163,13 @@ class Health(Struct, frozen=True, kw_only=True):
     cpu_load: Figure
     rss_mb: Annotated[Figure, Meta(description="resident memory of the uplink process")]
     disk_free_mb: Figure
+    log_seq: Annotated[
+        int | None, Meta(description="number of the event log's last line; null while the guard is away")
+    ]
+    log_sha256: Annotated[
+        Sha256 | None,
+        Meta(description="its SHA-256; `appliance evidence verify --head SEQ:SHA256` finds a log cut short"),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ TOOL = runpy.run_path(str(ROOT / "tools" / "topics"))
 EXAMPLES = {TOOL["schema_name"](kind): example for kind, example in TOOL["examples"]().items()}
 STATE, SCORE, EVENT = TOOL["STATE"], TOOL["SCORE"], TOOL["EVENT"]
 TARGET = ROOT.parent / "shared" / "design" / "mqtt-schema"
-ADDED = {"event": {"value", "limit", "unit"}, "state": {"machine"}}
+ADDED = {"event": {"value", "limit", "unit"}, "state": {"machine"}, "health": {"log_seq", "log_sha256"}}
 """Keys that the contract's first draft did not have; adding keys is a minor change."""
 
 
