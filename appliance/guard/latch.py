@@ -46,13 +46,12 @@ class Latch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     saved_utc_ns: _Whole = 0
 
     def after(self, gone_s: float) -> "Latch":
-        """The same so much later: what is left of bypass and shelving is less, and ends."""
-        left = {name: left_s - gone_s for name, left_s in self.shelved_s.items() if left_s > gone_s}
+        """The same so much later: less is left of bypass and shelving; with nothing left they end, and say so."""
+        left_s = {name: max(0.0, left - gone_s) for name, left in self.shelved_s.items()}
         bypass = self.bypass
         if bypass:
-            left_s = bypass.remaining_s - gone_s
-            bypass = msgspec.structs.replace(bypass, remaining_s=left_s) if left_s > 0.0 else None
-        return msgspec.structs.replace(self, shelved_s=left, bypass=bypass)
+            bypass = msgspec.structs.replace(bypass, remaining_s=max(0.0, bypass.remaining_s - gone_s))
+        return msgspec.structs.replace(self, shelved_s=left_s, bypass=bypass)
 
 
 def read(path: Path, utc_ns: Callable[[], int] = time.time_ns) -> tuple[Latch, str]:

@@ -89,11 +89,9 @@ class NaiveRack:
     def restart(self, gone_ns: int) -> None:
         """A power cut: what is not durable is lost; what is left of a time counts on from the next input."""
         passed_ns = self.now_ns + gone_ns
-        left_ns = {name: end_ns - passed_ns for name, end_ns in self.shelved_ns.items()}
-        self.shelved_ns = {name: left for name, left in left_ns.items() if left > 0}
+        self.shelved_ns = {name: max(0, end_ns - passed_ns) for name, end_ns in self.shelved_ns.items()}
         if self.bypass:
-            self.bypass.until_ns -= passed_ns
-            self.bypass = self.bypass if self.bypass.until_ns > 0 else None
+            self.bypass.until_ns = max(0, self.bypass.until_ns - passed_ns)
         self.danger_ns = {name: LONG_AGO_NS + place for place, name in enumerate(self.in_danger())}
         self.seen, self._walked = {name: [] for name in self.channels}, {}
         self.starting, self.testing, self.stopped = True, False, False

@@ -80,16 +80,16 @@ HELD = Latch(
 
 def test_time_without_power_is_taken_off_bypass_and_shelving_and_off_nothing_else() -> None:
     later = HELD.after(20.0)
-    assert later.shelved_s == {"b": 80.0}
+    assert later.shelved_s == {"a": 0.0, "b": 80.0}
     assert later.bypass == KeptBypass("ann", "repair", 30.0, key=True)
     assert msgspec.structs.replace(later, shelved_s=HELD.shelved_s, bypass=HELD.bypass) == HELD
     assert HELD.after(0.0) == HELD
 
 
-def test_what_has_no_time_left_has_ended() -> None:
-    assert HELD.after(50.0).bypass is None
+def test_what_has_no_time_left_ends_with_the_first_step_which_tells_of_it() -> None:
+    assert HELD.after(50.5).bypass == KeptBypass("ann", "repair", 0.0, key=True)
     assert HELD.after(49.5).bypass == KeptBypass("ann", "repair", 0.5, key=True)
-    assert HELD.after(100.0).shelved_s == {}
+    assert HELD.after(101.0).shelved_s == {"a": 0.0, "b": 0.0}
     assert Latch().after(1.0) == Latch()
 
 
