@@ -62,10 +62,11 @@ class Contact(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Away(Struct, forbid_unknown_fields=True, frozen=True):
-    """The guard is not there for so long. latch: what becomes of the file meanwhile."""
+    """The guard is not there for so long. latch: what becomes of its file. meanwhile: a contact moves."""
 
     away_s: float
     latch: Literal["as written", "damaged"] = "as written"
+    meanwhile: Contact | None = None
 
 
 class Do(Struct, forbid_unknown_fields=True, frozen=True):

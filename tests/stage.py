@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from expectation import differences
-from scenario import Away, Edge, Expect, Opinion, Scenario, Step
+from scenario import Away, Contact, Edge, Expect, Opinion, Scenario, Step
 from stage_sensor import Sensor
 
 from appliance.check import load
@@ -23,6 +23,7 @@ BOOT_S = 10.0  # the guard starts so long after the power comes
 TURN_S = 0.05  # of the guard process
 SCORE_TURNS = 20
 DAY_NS = 86_400 * 10**9
+ALARMS = ("alarm.raised", "alarm.cleared", "alarm.repeated")
 ENERGISED = {True: "energised", False: "de-energised"}
 
 
@@ -38,7 +39,9 @@ class Stage:
         specs: list[Any] = [*self._config.vibration, *self._config.temperature, *self._config.transmitter]
         self._sensors = {spec.name: Sensor(spec) for spec in specs}
         self._opinions = {spec.name: Opinion("learning") for spec in self._config.vibration}
-        self._contacts: dict[str, bool] = {}
+        deeds = [step.do.deed[1] for step in scenario.step if step.do]
+        wired = [deed if isinstance(deed, Contact) else getattr(deed, "meanwhile", None) for deed in deeds]
+        self._contacts = {contact.name: False for contact in wired if contact}
         self._turn = 0
         self._boot_s = -BOOT_S
         self._jump_ns = 0
@@ -143,6 +146,8 @@ class Stage:
             self._look()
         if away.latch == "damaged":
             self._latch_path.write_bytes(self._latch_path.read_bytes()[:-9])
+        if away.meanwhile:
+            self._contacts[away.meanwhile.name] = away.meanwhile.closed
         self._turn += round(away.away_s / TURN_S)
         if power_cut:
             self._boot_s = self._now_s - BOOT_S
@@ -182,7 +187,8 @@ class Stage:
             return
         self._look()
         by = f"by {item.who}" if item.who else ""
-        self._told.append(" ".join(filter(None, (item.type, item.channel, by))))
+        quiet = "(not announced)" if item.type in ALARMS and item.kind is EventKind.AUDIT else ""
+        self._told.append(" ".join(filter(None, (item.type, item.channel, by, quiet))))
         self._note(f"{self._told[-1]}: {item.message}")
 
     def _note(self, text: str) -> None:
