@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
+from appliance.pins import AnyRelay, Inputs, SimRelay
 from appliance.sensors import (
     NotNegative,
     PeriodSeconds,
@@ -229,57 +230,6 @@ class Transmitter(Struct, forbid_unknown_fields=True, frozen=True):
         return self.port == "sim"
 
 
-class SimRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
-    """A relay that records its edges in `edges` (one JSON object a line), or only in memory."""
-
-    edges: Path | None = None
-    """File that gets a line for each change of the relay; left out: kept in memory."""
-    contact: Literal["sound", "welded", "open"] = "sound"
-    """What read-back sees: a contact that follows, that stays closed, or that stays open."""
-
-
-PullWord = Literal["", "external pull-down fitted", "external pull-up fitted"]
-
-
-class GpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="gpio"):
-    """A relay on a GPIO line of the kernel (libgpiod); any board. Wiring and pins: docs/WIRING.md."""
-
-    chip: Annotated[str, Meta(min_length=1)]
-    """Label of the GPIO chip (Pi 3, Zero 2 W: pinctrl-bcm2835; Pi 4: pinctrl-bcm2711; Pi 5: pinctrl-rp1)."""
-    line: Whole
-    """Line of the chip that drives the relay; on a Pi the GPIO number."""
-    active_low: bool = False
-    """Whether the low level energises the relay."""
-    read_back: Whole | None = None
-    """Line of the same chip that sees the relay's own contact; left out: the pin's own level is read."""
-    read_back_active_low: bool = False
-    """Whether the contact pulls its line low when the relay is energised."""
-    health: Whole | None = None
-    """Line of the same chip that carries a square wave while every vibration sensor's thread moves."""
-    external_pull: PullWord = ""
-    """Your word that a resistor outside holds the relay off on a line that the board pulls the other way."""
-
-
-class RpiGpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="rpi_gpio"):
-    """A relay through RPi.GPIO (up to Pi 4; wire a health toggle, the kernel drops nothing) or rpi-lgpio."""
-
-    pin: Whole
-    """GPIO number (BCM) of the pin that drives the relay."""
-    active_low: bool = False
-    """Whether the low level energises the relay."""
-    read_back: Whole | None = None
-    """GPIO number of the pin that sees the relay's own contact; left out: the pin's own level is read."""
-    read_back_active_low: bool = False
-    """Whether the contact pulls its pin low when the relay is energised."""
-    health: Whole | None = None
-    """GPIO number of the pin that carries a square wave while every vibration sensor's thread moves."""
-    external_pull: PullWord = ""
-    """Your word that a resistor outside holds the relay off on a pin that the board pulls the other way."""
-
-
-AnyRelay = SimRelay | GpioRelay | RpiGpioRelay
-
-
 class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Windows and the learning of normal."""
 
@@ -362,6 +312,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Modbus transmitters."""
     relay: AnyRelay = SimRelay()
     """The shutdown output."""
+    inputs: Inputs = Inputs()
+    """Contacts of the machine and its panel."""
     on_stop: Literal["hold", "trip"] = "trip"
     """What a planned stop does to the relay: de-energise, or leave the line as it is for the next start."""
     limits: Limits = Limits()

@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 
 from appliance import check
-from appliance.config import AnyRelay, Config, SimRelay
+from appliance.config import Config
 from appliance.desk import premises, sensing, status
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError
 from appliance.guard.lock import GuardRunsError, only_guard
 from appliance.guard.output import kept_line, open_relay
+from appliance.pins import AnyRelay, SimRelay
 from hw.board import MODEL
 from hw.ports import PortError
 

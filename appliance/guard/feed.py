@@ -7,6 +7,7 @@ import time
 
 from appliance import wire
 from appliance.guard.protection import Protection
+from appliance.guard.requests import unfit
 from appliance.records import (
     Capture,
     Event,
@@ -14,6 +15,7 @@ from appliance.records import (
     Hello,
     Message,
     Notice,
+    Reply,
     Request,
     SampleBlock,
     Score,
@@ -27,6 +29,9 @@ _HEARS: dict[str, tuple[type, ...]] = {
     "uplink": (GuardState, Notice),
     "status": (GuardState, Notice),
 }
+_NOT_OURS = (
+    "refused: the guard hears only root, its own user and the members of its group; ask as one of them"
+)
 
 
 class Feed:
@@ -83,6 +88,11 @@ class Feed:
 
     def _greet(self, link: wire.Link) -> None:
         """A newcomer must say who it is at once."""
+        if not link.peer_is_ours():
+            with contextlib.suppress(wire.Closed):
+                link.send(Reply(ok=False, message=_NOT_OURS))
+            link.close()
+            return
         deadline_s = time.monotonic() + 0.2
         try:
             hello = link.receive()
@@ -105,9 +115,14 @@ class Feed:
                 if isinstance(message, Score):
                     self._protection.score(message, time.perf_counter_ns())
                 elif isinstance(message, Request):
-                    link.send(self._protection.ask(message))
+                    link.send(self._answer(message))
         except wire.Closed:
             self._drop(link)
+
+    def _answer(self, request: Request) -> Reply:
+        if fault := unfit(request):
+            return Reply(ok=False, message=f"refused: {fault}")
+        return self._protection.ask(request)
 
     def _drop(self, link: wire.Link) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The guard process: samplers in the trip path, and three workers that tell of it afterwards."""
+"""The guard process: samplers in the trip path, contacts, and three workers that tell of it afterwards."""
 
 import gc
 import logging
@@ -20,10 +20,12 @@ from appliance.guard.devices import Devices
 from appliance.guard.durable import Durable
 from appliance.guard.feed import Feed
 from appliance.guard.health import Health
+from appliance.guard.inputs import PERIOD_S, Debounced
 from appliance.guard.journal import Journal
 from appliance.guard.lock import only_guard
 from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
+from appliance.guard.reminder import Reminder
 from appliance.guard.seal import digest
 from appliance.records import Event, EventKind, Severity
 from hw.ports import EndOfSource, PortError, Quantities, Scalars, Temperature, Vibration
@@ -45,7 +47,10 @@ class Guard:
         self._config = config
         self._lock_file = only_guard(config.run_dir)
         latch_path = config.state_dir / "latch.json"
+        first_boot = not latch_path.exists()
         latch, fault = latches.read(latch_path)
+        if first_boot:  # never tested: the time to the first proof test runs from here
+            latch = msgspec.structs.replace(latch, proof_tested_utc_ns=time.time_ns())
         config_sha256 = digest(config_file.read_bytes())
         journal = Journal(config.state_dir / "journal", config_sha256)
         self._durable = Durable(config.store_path, journal, latch_path, self._note, self._stored)
@@ -58,8 +63,9 @@ class Guard:
         self.feed = Feed(_listener(config.socket_path), self.protection)
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
-        if fault:
+        if fault or first_boot:
             self._durable.take(latch)
+        if fault:
             self.protection.note(EventKind.HEALTH, "latch.unreadable", fault, severity="critical")
         tripped = ", still tripped" if latch.tripped else ""
         begun = f"guard {__version__} started, configuration {config_sha256[:12]}{tripped}"
@@ -81,6 +87,8 @@ class Guard:
         for name, transmitter in self.devices.transmitter.items():
             body = partial(self._read, name=name, port=transmitter)
             daemon.start(f"read-{name}", body, stall_s=_LINE_STALL_S)
+        if self.devices.inputs:
+            daemon.start("contacts", self._read_contacts)
         daemon.start("feed", self._serve)
         self._durable.start(daemon)
 
@@ -161,6 +169,22 @@ class Guard:
             else:
                 self.feed.publish(self.protection.reading(name, answer, got_ns))
 
+    def _read_contacts(self, worker: Worker) -> None:
+        """Bypass key, start-up, reset, running; of one that cannot be read is told, once."""
+        contacts = {name: Debounced(port) for name, port in self.devices.inputs.items()}
+        while not worker.stop.wait(PERIOD_S):
+            worker.beat()
+            for name, contact in contacts.items():
+                fault_before = contact.fault
+                if not contact.read(time.monotonic()):
+                    continue
+                self.protection.contact(name, active=contact.active, got_ns=time.perf_counter_ns())
+                if contact.fault:
+                    words = f"{name} cannot be read, nothing is taken from it: {contact.fault}"
+                    self.protection.note(EventKind.HEALTH, "contact.lost", words)
+                elif fault_before:
+                    self.protection.note(EventKind.HEALTH, "contact.restored", f"{name} answers again")
+
     def _publish_trace(self) -> None:
         if trace := self.protection.trace():
             self.feed.publish(trace)
@@ -174,6 +198,7 @@ class Guard:
     def _serve(self, worker: Worker) -> None:
         """Listeners: requests in, state out on change and once a second."""
         told_version, told_s = -1, 0.0
+        reminder = Reminder()
         while not worker.stop.is_set():
             worker.beat()
             self.feed.turn(0.05)
@@ -188,6 +213,11 @@ class Guard:
                     msgspec.structs.replace(state, events_accepted=self._durable.accepted, pid=os.getpid())
                 )
                 told_version, told_s = version, now_s
+                if reminder.tells(now_s, due=state.proof_test_due):
+                    words = f"no proof test of the relay for {self._config.protection.proof_test_days:g} days"
+                    self.protection.note(
+                        EventKind.HEALTH, "proof_test.due", f"{words}; run `appliance prooftest`"
+                    )
 
 
 def run(config: Config, config_file: Path) -> int:
