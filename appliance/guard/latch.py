@@ -46,7 +46,7 @@ class Latch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     saved_utc_ns: _Whole = 0
 
     def after(self, gone_s: float) -> "Latch":
-        """The same so much later: less is left of bypass and shelving; with nothing left they end, and say so."""
+        """The same so much later; a bypass or shelving with no time left ends with the first step."""
         left_s = {name: max(0.0, left - gone_s) for name, left in self.shelved_s.items()}
         bypass = self.bypass
         if bypass:
