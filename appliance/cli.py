@@ -117,6 +117,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     return replay.run(arguments)
 
 
+def _evidence(arguments: argparse.Namespace) -> int:
+    from appliance.desk import evidence_command
+
+    return evidence_command.run(arguments)
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     from appliance.desk import bench
 
@@ -167,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("--who", required=True)
     reset.add_argument("--why", required=True)
     _recording_commands(add)
+    _evidence_commands(add("evidence", _evidence, "what was kept of each alarm; is it as it was written?"))
     bench = add("bench", _bench, "features, inference and event store timed on this device")
     bench.add_argument("--json", action="store_true")
     return parser
@@ -203,6 +210,27 @@ def _recording_commands(add: Callable[[str, Command, str], argparse.ArgumentPars
         sub.add_argument(
             "--overlap", type=float, metavar="F", help="default: 0.5 (learn), the bundle's (score)"
         )
+
+
+def _evidence_commands(evidence: argparse.ArgumentParser) -> None:
+    what = evidence.add_subparsers(required=True, metavar="WHAT", dest="what")
+    for name, text in (
+        ("list", "a line for each, oldest first"),
+        ("show", "one alarm in words"),
+        ("export", "WAV of each sensor and JSON of all the rest, for other tools"),
+        ("protect", "keep it when the oldest has to go"),
+        ("verify", "every part of all evidence, and the event log, against their SHA-256"),
+    ):
+        sub = what.add_parser(name, help=text, description=text)
+        if name in ("show", "export", "protect"):
+            sub.add_argument("name", help="as in `appliance evidence list` or in an event, or a file")
+        if name == "show":
+            sub.add_argument("--picture", type=Path, metavar="FILE.png", help="draw waveform and spectra")
+        if name == "export":
+            sub.add_argument("folder", type=Path)
+        if name == "verify":
+            sub.add_argument("--head", metavar="SEQ:SHA256", help="end of the log as the plant was told it")
+        _config_argument(sub)
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:
