@@ -1,5 +1,6 @@
 """The picture of one alarm: waveform with the trigger, spectrum and envelope spectrum with their markers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -76,18 +77,17 @@ def _envelope_of(signal: F64, every: int, side: np.ufunc) -> F64:
     return np.asarray(side.reduceat(signal, np.arange(0, len(signal), every)))
 
 
-def _part(accel: F64, t_s: F64, *, before: bool, seconds: float) -> F64:
-    """The seconds before the alarm, or after it, of the axis that moves most."""
-    inside = (t_s >= -seconds) & (t_s < 0.0) if before else (t_s >= 0.0) & (t_s < seconds)
-    part = accel[inside]
-    return np.asarray(part[:, int(accel.std(axis=0).argmax())])
+def _parts(accel: F64, t_s: F64, seconds: float) -> Iterator[tuple[str, F64]]:
+    """The first seconds after the alarm, and the first of all, of the axis that moves most."""
+    axis = accel[:, int(accel.std(axis=0).argmax())]
+    for label, begin_s in (("after the alarm", 0.0), (f"{-t_s[0]:.0f} s before it", float(t_s[0]))):
+        part = axis[(t_s >= begin_s) & (t_s < begin_s + seconds)]
+        if len(part) >= 2:
+            yield label, np.asarray(part)
 
 
 def _spectrum(axes: Axes, track: Track, accel: F64, t_s: F64, shaft_hz: float | None) -> None:
-    for before, label in ((False, "after the alarm"), (True, "before it")):
-        part = _part(accel, t_s, before=before, seconds=_SPECTRUM_S)
-        if len(part) < 2:
-            continue
+    for label, part in _parts(accel, t_s, _SPECTRUM_S):
         window = np.hanning(len(part))
         lines = np.abs(np.fft.rfft(part * window)) * np.sqrt(2.0) / window.sum()
         axes.semilogy(
@@ -99,10 +99,7 @@ def _spectrum(axes: Axes, track: Track, accel: F64, t_s: F64, shaft_hz: float | 
 
 
 def _envelope(axes: Axes, track: Track, accel: F64, t_s: F64, shaft_hz: float | None) -> None:
-    for before, label in ((False, "after the alarm"), (True, "before it")):
-        part = _part(accel, t_s, before=before, seconds=_ENVELOPE_S)
-        if len(part) < 2:
-            continue
+    for label, part in _parts(accel, t_s, _ENVELOPE_S):
         hz, lines = envelope_spectrum(part, track.rate_hz)
         shown = hz <= (16 * shaft_hz if shaft_hz else 500.0)
         axes.plot(hz[shown], lines[shown] / max(float(lines[shown].max()), 1e-12), lw=0.8, label=label)
