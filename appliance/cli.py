@@ -87,10 +87,10 @@ def _status(arguments: argparse.Namespace) -> int:
     return status.show(arguments.config, as_json=arguments.json)
 
 
-def _reset(arguments: argparse.Namespace) -> int:
-    from appliance.desk import status
+def _request(arguments: argparse.Namespace) -> int:
+    from appliance.desk import requests
 
-    return status.reset(arguments.config, arguments.who, arguments.why)
+    return requests.run(arguments)
 
 
 def _selftest(arguments: argparse.Namespace) -> int:
@@ -168,15 +168,36 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "what the running guard sees now")
     _config_argument(status)
     status.add_argument("--json", action="store_true")
-    reset = add("reset", _reset, "clear a latched trip; refused while the Danger stands")
-    _config_argument(reset)
-    reset.add_argument("--who", required=True)
-    reset.add_argument("--why", required=True)
+    _request_commands(add)
     _recording_commands(add)
     _evidence_commands(add("evidence", _evidence, "what was kept of each alarm; is it as it was written?"))
     bench = add("bench", _bench, "features, inference and event store timed on this device")
     bench.add_argument("--json", action="store_true")
     return parser
+
+
+def _request_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    for name, text in (
+        ("reset", "clear a latched trip; refused while the Danger stands"),
+        ("bypass", "hold trips off for a time; what is tripped stays tripped"),
+        ("acknowledge", "say that somebody has seen the alarm of a channel"),
+        ("shelve", "announce no Alert of a channel for a time; Danger is told and trips as ever"),
+        ("prooftest", "drop the relay and let it back, to see that it does; the machine stops"),
+    ):
+        sub = add(name, _request, text)
+        sub.set_defaults(ask=name)
+        if name in ("acknowledge", "shelve"):
+            sub.add_argument("channel", help="as in `appliance status`")
+        _config_argument(sub)
+        sub.add_argument("--who", required=True)
+        if name == "acknowledge":
+            sub.add_argument("--comment", default="")
+        else:
+            sub.add_argument("--why", required=True)
+        if name in ("bypass", "shelve"):
+            until = sub.add_mutually_exclusive_group(required=True)
+            until.add_argument("--for", dest="duration", metavar="TIME", help="as 90s, 30m or 2h")
+            until.add_argument("--end", action="store_true", help="end it now")
 
 
 def _recording_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:

@@ -6,8 +6,8 @@ import threading
 import time
 
 from appliance import wire
+from appliance.guard.admission import unfit
 from appliance.guard.protection import Protection
-from appliance.guard.requests import unfit
 from appliance.records import (
     Capture,
     Event,

@@ -102,8 +102,9 @@ class Live:
         state = self._state
         if state is None:
             return
-        channels = tuple((channel.channel, channel.level, channel.ok) for channel in state.channels)
-        shown = (payloads.level(state), state.machine, state.relay_energised, channels)
+        channels = tuple((c.channel, c.level, c.ok, c.acknowledged, c.shelved) for c in state.channels)
+        protection = (state.reasons, state.bypass, state.groups, state.multiplying, state.proof_test_due)
+        shown = (payloads.level(state), state.machine, state.relay_energised, channels, *protection)
         if shown != self._shown_state or now_s >= self._state_due_s:
             self._shown_state = shown
             self._state_due_s = now_s + self._config.uplink.state_period_s

@@ -1,4 +1,4 @@
-"""`appliance status` and `appliance reset` against a guard's feed in this process, and without any."""
+"""`appliance status` and what is asked of a guard: against a feed in this process, and without any."""
 
 import json
 import threading
@@ -13,12 +13,12 @@ from appliance import wire
 from appliance.clock import WallClock
 from appliance.config import Config, Limit, Limits
 from appliance.config import Protection as Protecting
-from appliance.desk import status
+from appliance.desk import requests, status
 from appliance.errors import ApplianceError
 from appliance.guard.feed import Feed
 from appliance.guard.protection import Protection
 from appliance.guard.rack import Value
-from appliance.records import ChannelState, Level
+from appliance.records import ChannelState, Level, Reset
 from appliance.sensors import SimTemperature, SimVibration
 from hw.ports import Reading
 from hw.sim.relay import SimRelay
@@ -95,10 +95,10 @@ def test_json_is_the_state(guard, capsys):
 
 def test_reset_is_refused_while_it_is_hot_and_done_after(guard, capsys):
     guard.heat(99)
-    assert status.reset(guard.config, "anna", "hope") == 1
+    assert requests.send(guard.config, Reset("anna", "hope")) == 1
     assert "refused: Danger still stands on bearing.temperature" in capsys.readouterr().out
     guard.heat(40)
-    assert status.reset(guard.config, "anna", "greased") == 0
+    assert requests.send(guard.config, Reset("anna", "greased")) == 0
     assert capsys.readouterr().out == "reset; relay energised\n"
     assert status.show(guard.config, as_json=False) == 0
 
@@ -110,14 +110,14 @@ def test_without_a_guard_it_says_what_to_do(tmp_path):
         status.show(config, as_json=False)
     config.write_text(f'run_dir = "{"r" * 150}"\n')
     with pytest.raises(ApplianceError, match=r"no guard answers .*too long"):
-        status.reset(config, "anna", "why")
+        requests.send(config, Reset("anna", "why"))
 
 
 def test_a_guard_that_does_not_answer_is_not_waited_for_long(tmp_path, monkeypatch):
     config = tmp_path / "appliance.toml"
     config.write_text('run_dir = "run"\n')
     listener = wire.Listener(tmp_path / "run" / "guard.sock")
-    monkeypatch.setattr(status, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(requests, "_PATIENCE_S", 0.3)
     began_s = time.monotonic()
     with pytest.raises(ApplianceError, match="did not answer"):
         status.show(config, as_json=False)
