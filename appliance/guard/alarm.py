@@ -45,6 +45,7 @@ class AlarmEngine:
         memory = self.state.channels[name]
         memory.value, memory.reason, memory.seen_ns = value, "", t_ns
         memory.not_ok_ns, memory.idle, memory.blind, memory.judged = None, False, False, True
+        memory.suspect = False
         self._compare(name, t_ns, value)
         return self._settle(name, t_ns)
 
@@ -120,8 +121,7 @@ class AlarmEngine:
         """Clear the latches; a level whose condition stands stays, and latches anew."""
         changes: list[Change] = []
         for name, memory in self.state.channels.items():
-            memory.latched = Level.NORMAL
-            memory.danger_ns = None
+            memory.latched, memory.danger_ns, memory.suspect = Level.NORMAL, None, False
             changes += self._settle(name, t_ns)
         return changes
 
@@ -232,7 +232,7 @@ class AlarmEngine:
         trips_blind = memory.not_ok_ns is not None and spec.not_ok_level is Level.DANGER
         return Vote(
             danger=self._standing(name) is Level.DANGER,
-            pending=memory.danger.beyond_ns is not None or trips_blind,
+            pending=memory.danger.beyond_ns is not None or trips_blind or memory.suspect,
             blind=memory.blind or memory.idle or (spec.learned and not memory.judged),
             learned=spec.learned,
         )

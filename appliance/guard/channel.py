@@ -84,7 +84,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Vote(NamedTuple):
-    """A channel's part in a trip group. pending: beyond Danger, its delay running. blind: no opinion."""
+    """A channel's part in a trip group. blind: no opinion.
+
+    pending: beyond Danger, its delay running; or in Danger before a restart, and not known to be back.
+    """
 
     danger: bool
     pending: bool
@@ -130,6 +133,7 @@ class Memory(msgspec.Struct):
 
     danger_ns: when it reached Danger first since the last reset. blind: NOT OK for longer than its delay.
     judged: ever, as a value, as idle or as blind. told_ns: when its level was last announced.
+    suspect: in Danger before the restart, and no value since.
     """
 
     alert: Condition = msgspec.field(default_factory=Condition)
@@ -145,6 +149,7 @@ class Memory(msgspec.Struct):
     idle: bool = False
     blind: bool = False
     judged: bool = False
+    suspect: bool = False
     unacknowledged: bool = False
     told_ns: int = 0
     shelved_until_ns: int | None = None

@@ -263,7 +263,7 @@ class Rack:
             if name in kept.shelved_s:
                 memory.shelved_until_ns = round(min(self.spec.shelve_longest_ns, kept.shelved_s[name] * 1e9))
             if name in kept.channels:  # before everything that comes now, in the order of then
-                memory.danger_ns = kept.channels.index(name) - _LONG_AGO_NS
+                memory.danger_ns, memory.suspect = kept.channels.index(name) - _LONG_AGO_NS, True
 
     def _take(self, t_ns: int, given: Input) -> Outcome:
         if isinstance(given, Value | NotOk | Idle):

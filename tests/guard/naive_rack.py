@@ -52,6 +52,7 @@ class NaiveRack:
     latched: dict[str, Level] = field(default_factory=dict)
     danger_ns: dict[str, int] = field(default_factory=dict)
     shelved_ns: dict[str, int] = field(default_factory=dict)
+    suspects: set[str] = field(default_factory=set)
     bypass: Holding | None = None
     bypasses: int = 0
     tripped: bool = False
@@ -93,6 +94,7 @@ class NaiveRack:
         if self.bypass:
             self.bypass.until_ns = max(0, self.bypass.until_ns - passed_ns)
         self.danger_ns = {name: LONG_AGO_NS + place for place, name in enumerate(self.in_danger())}
+        self.suspects = set(self.danger_ns)
         self.seen, self._walked = {name: [] for name in self.channels}, {}
         self.starting, self.testing, self.stopped = True, False, False
         self.machine, self.asked_ns, self.begun_ns, self.now_ns = MachineState.UNKNOWN, None, None, 0
@@ -156,7 +158,7 @@ class NaiveRack:
         if self.standing(name) is Level.DANGER:
             return True
         comes_blind = self.is_not_ok(name) and self.channels[name].not_ok_level is Level.DANGER
-        return pending and (comes_blind or self._condition(name, Level.DANGER)[1])
+        return pending and (comes_blind or name in self.suspects or self._condition(name, Level.DANGER)[1])
 
     def lost(self, name: str) -> bool:
         """Whether it has no opinion; a model that was never heard has none."""
@@ -252,6 +254,8 @@ class NaiveRack:
             return
         if isinstance(given, Value) and math.isnan(given.value):
             given = NotOk(given.channel, "not a number")
+        if isinstance(given, Value):
+            self.suspects.discard(given.channel)
         channel = self.channels[given.channel]
         places = tuple(_place(channel, given, setpoint) for setpoint in self.setpoints(channel))
         self.seen[given.channel].append(Seen(t_ns, given, places))
@@ -267,7 +271,8 @@ class NaiveRack:
     def _reset(self) -> bool:
         if self.starting or self.demanded(pending=True):
             return True
-        self.tripped, self.latched, self.danger_ns, self.reset = False, {}, {}, True
+        self.tripped, self.latched, self.danger_ns, self.suspects = False, {}, {}, set()
+        self.reset = True
         for name in self.channels:
             self._remember(name, self.now_ns)
         return False

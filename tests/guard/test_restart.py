@@ -114,6 +114,23 @@ def test_a_condition_that_goes_on_trips_one_delay_after_a_restart() -> None:
     assert one.tripped
 
 
+def test_a_danger_is_not_gone_because_nobody_reads_its_channel_after_the_restart() -> None:
+    torn_off = spec(channel("a", danger_delay_ns=3 * S), channel("b"))
+    one = Rack(torn_off, kept=Latch(tripped=True, channels=("a",), groups=("a",), latched={"a": D}))
+    one.step(0, Value("b", CALM), NotOk("a", "no answer"))
+    one.step(9 * S, Value("b", CALM), NotOk("a", "no answer"))
+    assert one.protecting
+    assert one.step(10 * S, RESET).refused == "Danger still stands on a"
+    one.step(11 * S, Idle("a", "machine off"))
+    assert one.step(12 * S, RESET).refused == "Danger still stands on a"
+    one.step(13 * S, Value("a", CALM))
+    assert one.step(14 * S, RESET).refused == ""
+    one.step(15 * S, NotOk("a", "no answer"))
+    one.step(16 * S, Value("b", BAD))
+    one.step(17 * S, Value("b", CALM))
+    assert one.step(18 * S, RESET).refused == ""
+
+
 def test_a_latched_channel_that_is_gone_from_the_configuration_leaves_the_trip() -> None:
     one = Rack(spec(channel("b")), kept=KEPT)
     assert one.tripped
@@ -158,3 +175,11 @@ def test_a_snapshot_is_a_copy() -> None:
     one.step(S, Value("a", BAD))
     assert not before.interlock.tripped
     assert before != one.snapshot()
+
+
+def test_no_file_lengthens_a_bypass_or_a_shelving_beyond_what_may_be_asked_for() -> None:
+    settings = spec(channel("a"), bypass_longest_ns=60 * S, shelve_longest_ns=30 * S)
+    for told_s in (61.0, 1e300):
+        one = Rack(settings, kept=Latch(bypass=KeptBypass("ann", "", told_s), shelved_s={"a": told_s}))
+        assert one.kept().bypass == KeptBypass("ann", "", 60.0)
+        assert one.kept().shelved_s == {"a": 30.0}
