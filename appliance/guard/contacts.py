@@ -13,8 +13,9 @@ class Contacts:
     """Remembers how each contact stands; a contact that was not read yet counts as open.
 
     One that cannot be read (None) is open too, and the machine's state is not known from it. Bypass key and
-    start-up contact must then be seen open before they ask anew, so that a loose wire renews neither; a
-    button counts as pressed only after it was seen open.
+    start-up contact must then be seen open before they ask anew, so that a loose wire renews neither. A key
+    that is found turned at the start keeps its bypass and begins none; a button counts as pressed only after
+    it was seen open.
     Without a contact for it, the machine's state and its start-up come from the models.
     """
 
@@ -34,7 +35,7 @@ class Contacts:
             return (Machine(_MACHINE[active]),)
         if name == "reset":
             return (Reset(RESET_BUTTON, "pressed"),) if active and before is False else ()
-        if active and known and before is None:
+        if active and before is None and (known or name == "bypass_key"):
             return ()
         if name == "bypass_key":  # turned back while nobody looked, it ends the bypass that was kept
             return (BypassKey(bool(active)),)

@@ -15,8 +15,16 @@ def test_a_key_turned_back_during_a_restart_ends_the_bypass_that_was_kept() -> N
     assert contacts("bypass_key").changed("bypass_key", active=False) == (BypassKey(False),)
 
 
+def test_a_key_that_is_found_turned_begins_no_bypass() -> None:
+    one = contacts("bypass_key")
+    assert one.changed("bypass_key", active=True) == ()
+    assert one.changed("bypass_key", active=False) == (BypassKey(False),)
+    assert one.changed("bypass_key", active=True) == (BypassKey(True),)
+
+
 def test_a_change_is_told_once() -> None:
     one = contacts("bypass_key")
+    assert one.changed("bypass_key", active=False) == (BypassKey(False),)
     assert one.changed("bypass_key", active=True) == (BypassKey(True),)
     assert one.changed("bypass_key", active=True) == ()
     assert one.changed("bypass_key", active=False) == (BypassKey(False),)
