@@ -6,6 +6,8 @@ from scenario import Expect, Group
 
 from appliance.records import GuardState
 
+NO_CHANNEL = "no such channel"
+
 
 def differences(expect: Expect, state: GuardState, relay: str) -> Iterator[str]:
     """Where it is not so, in words. relay: what an observer of its line sees."""
@@ -28,20 +30,29 @@ def differences(expect: Expect, state: GuardState, relay: str) -> Iterator[str]:
         ("bypassed", expect.bypassed, state.bypass is not None),
         ("bypasses", expect.bypasses, state.bypasses),
         ("multiplying", expect.multiplying, state.multiplying),
-        *((f"level of {name}", level, levels[name]) for name, level in expect.level.items()),
-        *((f"zone of {name}", zone, channels[name].zone) for name, zone in expect.zone.items()),
-        *((f"group {name}", group, groups[name]) for name, group in expect.group.items()),
+        *((f"level of {name}", level, levels.get(name, NO_CHANNEL)) for name, level in expect.level.items()),
+        *(
+            (f"zone of {name}", zone, getattr(channels.get(name), "zone", NO_CHANNEL))
+            for name, zone in expect.zone.items()
+        ),
+        *(
+            (f"group {name}", group, groups.get(name, "no such group"))
+            for name, group in expect.group.items()
+        ),
     ):
         if expected is not None and expected != found:
             yield f"{what}: expected {expected}, found {found}"
     left_s = (state.bypass.until_mono_ns - state.at_mono_ns) / 1e9 if state.bypass else None
-    measured = [("s left of the bypass", expect.bypass_left_s, left_s)] if expect.bypass_left_s else []
-    for what, range_, value in (
-        *measured,
-        *((f"value of {name}", range_, channels[name].value) for name, range_ in expect.value.items()),
-    ):
-        if value is None or not range_[0] <= value <= range_[1]:
-            yield f"{what}: expected {range_[0]:g} to {range_[1]:g}, found {value}"
+    ranges = {
+        f"value of {name}": (one, getattr(channels.get(name), "value", None))
+        for name, one in expect.value.items()
+    }
+    if expect.bypass_left_s:
+        ranges["s left of the bypass"] = expect.bypass_left_s, left_s
+    for what, ((low, high), number) in ranges.items():
+        if number is None or not low <= number <= high:
+            yield f"{what}: expected {low:g} to {high:g}, found {number}"
     for name, words in expect.reason.items():
-        if words not in channels[name].reason:
-            yield f"reason of {name}: expected {words!r}, found {channels[name].reason!r}"
+        reason = getattr(channels.get(name), "reason", NO_CHANNEL)
+        if words not in reason:
+            yield f"reason of {name}: expected {words!r}, found {reason!r}"

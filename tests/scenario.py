@@ -1,5 +1,6 @@
 """A scenario file: what machine and people do, and what the protection must do. See scenarios/README.md."""
 
+import itertools
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,7 +89,8 @@ class Do(Struct, forbid_unknown_fields=True, frozen=True):
         found = [
             (name, value) for name in self.__struct_fields__ if (value := getattr(self, name)) is not None
         ]
-        assert len(found) == 1, f"{len(found)} things to do at once; expected one, write a step for each"
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} things to do at once; expected one; write a step for each")
         return found[0]
 
 
@@ -155,13 +157,24 @@ class Scenario(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def read(path: Path) -> Scenario:
-    """A scenario from its file. Raises msgspec.ValidationError, tomllib.TOMLDecodeError."""
+    """A scenario from its file. Raises ValueError."""
     return of(tomllib.loads(path.read_text()))
 
 
 def of(raw: Mapping[str, Any]) -> Scenario:
-    """A scenario from its parsed text."""
-    scenario = msgspec.convert(raw, Scenario)
-    times = [step.at_s for step in scenario.step]
-    assert times == sorted(times), "steps out of order; expected each at or after the one above it"
-    return scenario
+    """A scenario from its parsed text. Raises ValueError."""
+    scenario = msgspec.convert({**raw, "step": ()}, Scenario)
+    steps = tuple(_step(n, one) for n, one in enumerate(raw.get("step", ()), start=1))
+    for before, after in itertools.pairwise(steps):
+        if after.at_s < before.at_s:
+            raise ValueError(
+                f"step at {after.at_s:g} s comes after one at {before.at_s:g} s; put them in order"
+            )
+    return msgspec.structs.replace(scenario, step=steps)
+
+
+def _step(n: int, raw: Mapping[str, Any]) -> Step:
+    try:
+        return msgspec.convert(raw, Step)
+    except msgspec.ValidationError as fault:
+        raise ValueError(f"step {n}, at_s = {raw.get('at_s', 'missing')}: {fault}") from None

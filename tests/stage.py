@@ -58,14 +58,27 @@ class Stage:
             if step.do:
                 self._do(step)
             self._expect(step.expect)
-            for name, raw in step.signal.items():
-                self._sensors[name].feel(raw, self._now_s)
-            self._opinions |= step.model
+            self._go_on(step)
         self._compare_edges(self._scenario.relay)
         self._compare_events()
         return self._report() if self._failed else ""
 
     # What happens
+
+    def _go_on(self, step: Step) -> None:
+        """Signals and opinions from here on."""
+        for name, raw in step.signal.items():
+            if name not in self._sensors:
+                raise ValueError(
+                    f"signal.{name} at {step.at_s:g} s: expected one of {', '.join(self._sensors)}"
+                )
+            self._sensors[name].feel(raw, self._now_s)
+        for name, opinion in step.model.items():
+            if name not in self._opinions:
+                raise ValueError(
+                    f"model.{name} at {step.at_s:g} s: expected one of {', '.join(self._opinions)}"
+                )
+            self._opinions[name] = opinion
 
     def _start(self) -> None:
         """As the guard process begins; its relay's line is taken de-energised."""
@@ -95,7 +108,8 @@ class Stage:
 
     def _until(self, at_s: float) -> None:
         """Let machine time go on."""
-        assert at_s >= self._now_s, f"a step at {at_s:g} s, while the guard is not there"
+        if at_s < self._now_s - TURN_S / 2:
+            raise ValueError(f"a step at {at_s:g} s, while the guard is away until {self._now_s:g} s")
         while self._turn < round(at_s / TURN_S):
             self._turn += 1
             for sensor in self._sensors.values():

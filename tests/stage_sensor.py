@@ -51,7 +51,10 @@ class Sensor:
     def feel(self, raw: dict[str, Any], now_s: float) -> None:
         """From now on this."""
         before = float(self._level(now_s))
-        self.signal = msgspec.convert(raw, KINDS[type(self.spec)])
+        try:
+            self.signal = msgspec.convert(raw, KINDS[type(self.spec)])
+        except msgspec.ValidationError as fault:
+            raise ValueError(f"signal.{self.spec.name} at {now_s:g} s: {fault}") from None
         self._before, self._since_s = before, now_s
 
     def turn(self, protection: Protection, boot_s: float) -> None:
