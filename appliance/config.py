@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
+from appliance.geometry import Geometry
 from appliance.pins import AnyRelay, Inputs, SimRelay
 from appliance.sensors import (
     NotNegative,
@@ -310,6 +311,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Thermometers; an empty array for none."""
     transmitter: tuple[Transmitter, ...] = ()
     """Modbus transmitters."""
+    geometry: Geometry = Geometry()
+    """What turns in the machine."""
     relay: AnyRelay = SimRelay()
     """The shutdown output."""
     inputs: Inputs = Inputs()

@@ -9,6 +9,7 @@ from appliance import preset, register_maps
 from appliance.channel_list import listed
 from appliance.config import Config, Uplink
 from appliance.errors import ConfigError
+from appliance.geometry import impossible
 from appliance.sensors import RecordedVibration, VibrationSensor
 from appliance.setpoints import senseless
 from appliance.toml_lines import Keys
@@ -26,6 +27,7 @@ def implausible(config: Config) -> Iterator[Fault]:
     yield from _names(config)
     yield from _simulation(config)
     yield from _sensors(config)
+    yield from impossible(config.geometry, [sensor.name for sensor in config.vibration])
     yield from miswired(config)
     maps = list(_maps(config))
     yield from maps
