@@ -121,9 +121,18 @@ class Contribution(msgspec.Struct, frozen=True):
     ratio: float
 
 
+class Hypothesis(msgspec.Struct, frozen=True):
+    """A fault that would look so. strength: 0–1, how well it explains what is measured. words: evidence."""
+
+    fault: str
+    strength: float
+    words: str
+
+
 class Score(msgspec.Struct, frozen=True, tag=True):
     """The model's opinion of one window. value: >= 0, higher is more abnormal; None unless quality is OK.
 
+    hypotheses: of the last seconds, strongest first, at most three; renewed at least every few windows.
     metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
     """
 
@@ -139,6 +148,7 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     metrics: dict[str, float] = {}
     progress: float = 1.0
     compute_ms: float = 0.0
+    hypotheses: tuple[Hypothesis, ...] = ()
 
 
 class EventKind(Enum):
@@ -181,6 +191,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     who: str = ""
     why: str = ""
     zone: Zone = ""
+    hypotheses: tuple[Hypothesis, ...] = ()
     id: int = 0
     seq: int = 0
 

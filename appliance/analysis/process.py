@@ -82,16 +82,16 @@ class Analysis:
     def _open(self, block: SampleBlock) -> SensorStream:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""
         rate_hz = self._nominal_hz.get(block.sensor) or block.rate_hz
-        settings = self._config.analysis
+        settings, geometry = self._config.analysis, self._config.geometry
         bundle = self._active(block.sensor)
         try:
             bundle = bundle and self.acceleration.accelerate(block.sensor, bundle)
-            stream = SensorStream(block.sensor, rate_hz, block.axes, settings, bundle)
+            stream = SensorStream(block.sensor, rate_hz, block.axes, settings, bundle, geometry)
             if bundle:
                 self._recorder.model(block.sensor, bundle)
         except BundleError as fault:
             log.warning("%s: %s; learning anew", block.sensor, fault)
-            stream = SensorStream(block.sensor, rate_hz, block.axes, settings)
+            stream = SensorStream(block.sensor, rate_hz, block.axes, settings, geometry=geometry)
         self._streams[block.sensor] = stream
         return stream
 
@@ -136,8 +136,7 @@ class Analysis:
             self._learnt[stream.sensor] = slots.install(folder / bundle.id, folder)
         except (LearningError, BundleError) as fault:
             log.warning("%s: not learnt: %s", stream.sensor, fault)
-            stream.gathered.rows.clear()
-            stream.gathered.levels.clear()
+            stream.gathered.clear()
         else:
             log.info("%s: learnt %s in %.1f s", stream.sensor, bundle.id, time.monotonic() - started_s)
         self._learning.discard(stream.sensor)

@@ -45,7 +45,9 @@ class Replay:
         sensors = {name: self._player}
         self.protection = Protection(config, sensors, self.relay, WallClock(live=False), self._tell)
         rate_hz, axes = played.rate_hz, played.accel.shape[1]
-        self._stream = SensorStream(name, rate_hz, axes, config.analysis, bundle) if bundle else None
+        self._stream = None
+        if bundle:
+            self._stream = SensorStream(name, rate_hz, axes, config.analysis, bundle, config.geometry)
         self.windows = 0
         self.seconds = 0.0
 
