@@ -1,13 +1,19 @@
 """Changes and requests as events, in words a technician understands. Runs after the relay has moved."""
 
+from datetime import UTC, datetime
+
 from appliance.clock import WallClock
 from appliance.guard.channel import Change, What
-from appliance.records import Action, ChannelState, Event, EventKind, Level, Score, Severity
+from appliance.records import Action, ChannelState, Event, EventKind, Hypothesis, Level, Score, Severity
 
 _SEVERITY: dict[Level, Severity] = {Level.NORMAL: "info", Level.ALERT: "alarm", Level.DANGER: "critical"}
 _UNIT = {"m/s2": "m/s²", "degC": "°C", "degC/min": "°C/min", "x threshold": "× threshold"}
 _LEVEL = {Level.NORMAL: "back to normal", Level.ALERT: "Alert", Level.DANGER: "Danger"}
 _LONGEST = 240
+_WORTH_TELLING_NS = 1_000_000_000
+_LIKELY = 0.7
+"""Strength from which a hypothesis is called likely."""
+_EXPLAINED = (What.RAISED, What.REPEATED, What.TRIPPED, What.INHIBITED)
 _KIND: dict[What, tuple[EventKind, Severity]] = {
     What.TRIPPED: (EventKind.TRIP, "critical"),
     What.INHIBITED: (EventKind.ALARM, "critical"),
@@ -59,7 +65,7 @@ class Reporter:
             kind=kind,
             type=change.what.value,
             severity=severity,
-            message=self._words(change, score, action)[:_LONGEST],
+            message=self._words(change, score, action),
             at_mono_ns=change.t_ns,
             at_utc_ns=self._clock.utc_ns(change.t_ns),
             time_quality=self._clock.quality,
@@ -68,6 +74,7 @@ class Reporter:
             limit=_limit(change, state) if state else None,
             unit=state.unit if state else "",
             top=score.top if score else (),
+            hypotheses=score.hypotheses if score and change.what in _EXPLAINED else (),
             action="inhibited" if change.what is What.INHIBITED else action,
             latency_ms=None if latency_us is None else latency_us / 1e3,
             model=score.model if score else "",
@@ -109,18 +116,25 @@ class Reporter:
             text += _WORDS[change.what]
             text += f" on {change.name}" if change.name else ""
             text += f" by {change.who}" if change.who else ""
-            return text + (f": {change.why}" if change.why else "")
+            return _cut(text + (f": {change.why}" if change.why else ""), _LONGEST)
         state = change.state
         if state is None:  # a trip by what an earlier run left behind
-            return f"{text}trip of {change.name}; relay dropped"
+            return _cut(f"{text}trip of {change.name}; relay dropped", _LONGEST)
         tripped = change.what in (What.TRIPPED, What.INHIBITED)
         text += f"{_LEVEL[Level.DANGER if tripped else state.level]} on {state.channel}"
         text += self._figures(change, state, score)
-        if tripped and change.why:
-            text += f"; {change.why}"
+        if change.t_ns - state.since_mono_ns >= _WORTH_TELLING_NS:
+            text += f", since {self._clock_time(state.since_mono_ns)}"
+        end = f"; {change.why}" if tripped and change.why else ""
         if change.what is What.INHIBITED:
-            text += "; trip bypassed, relay stays energised"
-        return text + ("; relay dropped" if action == "relay_opened" else "")
+            end += "; trip bypassed, relay stays energised"
+        end += "; relay dropped" if action == "relay_opened" else ""
+        told = score.hypotheses[:1] if score and state.ok and change.what in _EXPLAINED else ()
+        cause = "".join(f"; {_likely(one)} {one.fault}: {one.words}" for one in told)
+        return _cut(_cut(text + cause, _LONGEST - len(end)) + end, _LONGEST)
+
+    def _clock_time(self, mono_ns: int) -> str:
+        return f"{datetime.fromtimestamp(self._clock.utc_ns(mono_ns) // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
     @staticmethod
     def _figures(change: Change, state: ChannelState, score: Score | None) -> str:
@@ -136,6 +150,15 @@ class Reporter:
         why = f" ({score.top[0].words})" if score and told else ""
         zone = f", zone {state.zone}" if state.zone else ""
         return f": {state.value:.3g} {against} {limit:.3g} {unit}{zone}{why}"
+
+
+def _likely(hypothesis: Hypothesis) -> str:
+    return "likely" if hypothesis.strength >= _LIKELY else "perhaps"
+
+
+def _cut(text: str, longest: int) -> str:
+    longest = max(longest, 1)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _kind(change: Change) -> tuple[EventKind, Severity]:

@@ -44,6 +44,10 @@ _KINDS = {
 def event_payload(event: Event, *, backfill: bool) -> EventPayload:
     """The payload of `event/{kind}`. The message is cut to 240 characters."""
     top = list(event.top[:3])
+    faults: dict[str, object] = {}
+    for n, one in enumerate(event.hypotheses[:3], 1):
+        told = {"": one.fault, "_strength": float(one.strength), "_evidence": one.words}
+        faults |= {f"fault{n}{key}": value for key, value in told.items()}
     names = [item.feature for item in top] + [UNSET] * 3
     shares = [float(item.share) for item in top] + [UNSET] * 3
     return EventPayload(
@@ -70,6 +74,7 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
         top2_share=shares[1],
         top3=names[2],
         top3_share=shares[2],
+        **faults,  # type: ignore[arg-type]
         model=event.model or UNSET,
         wave=event.evidence or UNSET,
         zone=event.zone or UNSET,

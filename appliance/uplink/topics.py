@@ -156,6 +156,15 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     top2_share: float | UnsetType = UNSET
     top3: str | UnsetType = UNSET
     top3_share: float | UnsetType = UNSET
+    fault1: Annotated[str, Meta(description="what would look so, most likely first")] | UnsetType = UNSET
+    fault1_strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    fault1_evidence: str | UnsetType = UNSET
+    fault2: str | UnsetType = UNSET
+    fault2_strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    fault2_evidence: str | UnsetType = UNSET
+    fault3: str | UnsetType = UNSET
+    fault3_strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    fault3_evidence: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     wave: Annotated[str, Meta(description="the waveform kept on the device")] | UnsetType = UNSET
     zone: Annotated[str, Meta(description="severity zone of the value")] | UnsetType = UNSET

@@ -23,7 +23,10 @@ EXAMPLES = {TOOL["schema_name"](kind): example for kind, example in TOOL["exampl
 STATE, SCORE, EVENT = TOOL["STATE"], TOOL["SCORE"], TOOL["EVENT"]
 TARGET = ROOT.parent / "shared" / "design" / "mqtt-schema"
 ADDED = {
-    "event": {"value", "limit", "unit", "who", "why", "zone"},
+    "event": {
+        "value", "limit", "unit", "who", "why", "zone", "fault1", "fault1_strength", "fault1_evidence",
+        "fault2", "fault2_strength", "fault2_evidence", "fault3", "fault3_strength", "fault3_evidence",
+    },
     "state": {
         "machine", "reasons", "bypassed", "bypass_who", "bypass_why", "bypass_until", "groups", "zone",
         "acknowledged", "shelved", "multiplying", "proof_test_due",
