@@ -88,7 +88,7 @@ class Protection:
         self._scores: dict[str, Score] = {}
         self._models: dict[str, str] = {}
         self._silence = Silence(config, monotonic_s)
-        self._contacts = Contacts(frozenset())
+        self._contacts = Contacts(frozenset(config.inputs.wired))
         self._proof_test_ns = round(config.protection.proof_test_days * _DAY_NS)
         self._at_ns = round(monotonic_s() * 1e9)
         self._begun = False
