@@ -39,9 +39,7 @@ class Stage:
         specs: list[Any] = [*self._config.vibration, *self._config.temperature, *self._config.transmitter]
         self._sensors = {spec.name: Sensor(spec) for spec in specs}
         self._opinions = {spec.name: Opinion("learning") for spec in self._config.vibration}
-        deeds = [step.do.deed[1] for step in scenario.step if step.do]
-        wired = [deed if isinstance(deed, Contact) else getattr(deed, "meanwhile", None) for deed in deeds]
-        self._contacts = {contact.name: False for contact in wired if contact}
+        self._contacts = dict.fromkeys(self._config.inputs.wired, False)
         self._turn = 0
         self._boot_s = -BOOT_S
         self._jump_ns = 0
@@ -138,7 +136,7 @@ class Stage:
         name, deed = step.do.deed
         self._note(f"{name}: {deed}")
         if name == "contact":
-            self._contacts[deed.name] = deed.closed
+            self._move(deed)
             self._protection.contact(deed.name, active=deed.closed, got_ns=time.perf_counter_ns())
         elif name == "wall_clock_jump_days":
             self._jump_ns += round(deed * DAY_NS)
@@ -161,11 +159,18 @@ class Stage:
         if away.latch == "damaged":
             self._latch_path.write_bytes(self._latch_path.read_bytes()[:-9])
         if away.meanwhile:
-            self._contacts[away.meanwhile.name] = away.meanwhile.closed
+            self._move(away.meanwhile)
         self._turn += round(away.away_s / TURN_S)
         if power_cut:
             self._boot_s = self._now_s - BOOT_S
         self._start()
+
+    def _move(self, contact: Contact) -> None:
+        if contact.name not in self._contacts:
+            raise ValueError(
+                f"contact {contact.name!r} is not wired; add it to [inputs] of the configuration"
+            )
+        self._contacts[contact.name] = contact.closed
 
     # What is seen
 
