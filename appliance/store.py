@@ -24,7 +24,8 @@ CLASSES = sorted(set(PRIORITY.values()))
 
 _APPLICATION_ID = 0x50444D31
 _BUSY_S = 5.0
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""The last: tables that are not ours any more, or a format unknown; our statements are sound."""
 _MOST_STARTS = 1 << 21
 """Keeps ids below 2^53, the largest whole number that JavaScript consumers hold exactly."""
 _SEED_EPOCH_S = 1_767_225_600
@@ -92,14 +93,34 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 4194304")
         db.execute("PRAGMA cache_size = -1000")
-        _verify(db)
+        _verify(db, path)
+    except UnicodeDecodeError as fault:  # SQLite's own message quotes a schema that is not text any more
+        db.close()
+        raise _broken("the schema is no text") from fault
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _verify(db: sqlite3.Connection) -> None:
+def _broken(verdict: str) -> sqlite3.DatabaseError:
+    """A fault for which `is_damage` holds."""
+    fault = sqlite3.DatabaseError(verdict)
+    fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return fault
+
+
+def _tables(db: sqlite3.Connection) -> set[tuple[bytes]]:
+    return set(db.execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema"))
+
+
+def _our_tables() -> set[tuple[bytes]]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.executescript(_SCHEMA)
+        return _tables(db)
+
+
+def _verify(db: sqlite3.Connection, path: Path) -> None:
     """Make the tables of a new file; refuse a broken file or the database of something else."""
     verdict = "ok"
     if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
@@ -109,10 +130,13 @@ def _verify(db: sqlite3.Connection) -> None:
             db.executescript(_SCHEMA)
     if verdict == "ok":
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict == "ok" and _tables(db) != _our_tables():
+        verdict = "tables that are not ours any more"
+    with path.open("rb") as file:
+        if file.read(100)[18:19] > b"\x02":  # its write version: quick_check passes, yet no write will
+            verdict = "of a format that may only be read"
     if verdict != "ok":
-        fault = sqlite3.DatabaseError(verdict)
-        fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise fault
+        raise _broken(verdict)
 
 
 def open_database(path: Path, synchronous: str) -> tuple[sqlite3.Connection, int]:

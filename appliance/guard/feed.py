@@ -4,6 +4,7 @@ import contextlib
 import select
 import threading
 import time
+from collections.abc import Callable
 
 from appliance import wire
 from appliance.guard.admission import unfit
@@ -37,8 +38,12 @@ _NOT_OURS = (
 class Feed:
     """The guard's socket and everyone connected to it."""
 
-    def __init__(self, listener: wire.Listener, protection: Protection) -> None:
+    def __init__(
+        self, listener: wire.Listener, protection: Protection, state: Callable[[], GuardState]
+    ) -> None:
+        """state: what a newcomer hears first."""
         self._listener = listener
+        self._state = state
         self._protection = protection
         self._roles: dict[wire.Link, str] = {}
         self._lock = threading.Lock()
@@ -107,7 +112,7 @@ class Feed:
         with self._lock:
             self._roles[link] = hello.role
         if hello.role != "analysis":
-            self.publish(self._protection.state())
+            self.publish(self._state())
 
     def _serve(self, link: wire.Link) -> None:
         try:

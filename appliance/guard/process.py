@@ -27,7 +27,7 @@ from appliance.guard.protection import Protection
 from appliance.guard.realtime import claim
 from appliance.guard.reminder import Reminder
 from appliance.guard.seal import digest
-from appliance.records import Event, EventKind, Severity
+from appliance.records import Event, EventKind, GuardState, Severity
 from hw.ports import EndOfSource, PortError, Quantities, Scalars, Temperature, Vibration
 from hw.waveform import RecordingError
 
@@ -60,7 +60,7 @@ class Guard:
             config, self.devices.vibration, self.devices.relay, clock, self._durable.take, latch
         )
         self.health = Health(self.devices.health, self.devices.vibration)
-        self.feed = Feed(_listener(config.socket_path), self.protection)
+        self.feed = Feed(_listener(config.socket_path), self.protection, self._state)
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
         if fault or first_boot:
@@ -104,6 +104,17 @@ class Guard:
         self.devices.lines.close()
         self.feed.close()
         self._durable.close()
+
+    def _state(self) -> GuardState:
+        """What the protection says, with what only the process knows."""
+        seq, sha256 = self._durable.head
+        return msgspec.structs.replace(
+            self.protection.state(),
+            events_accepted=self._durable.accepted,
+            pid=os.getpid(),
+            log_seq=seq,
+            log_sha256=sha256,
+        )
 
     def _stored(self, event: Event) -> None:
         self.feed.tell(event)
@@ -206,12 +217,8 @@ class Guard:
             version, now_s = self.protection.version, time.monotonic()
             quiet_s = now_s - told_s
             if quiet_s >= _STATE_PERIOD_S or (version != told_version and quiet_s >= _STATE_LEAST_S):
-                state = self.protection.state()
-                seq, sha256 = self._durable.head
-                state = msgspec.structs.replace(state, log_seq=seq, log_sha256=sha256)
-                self.feed.publish(
-                    msgspec.structs.replace(state, events_accepted=self._durable.accepted, pid=os.getpid())
-                )
+                state = self._state()
+                self.feed.publish(state)
                 told_version, told_s = version, now_s
                 if reminder.tells(now_s, due=state.proof_test_due):
                     words = f"no proof test of the relay for {self._config.protection.proof_test_days:g} days"

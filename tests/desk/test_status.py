@@ -38,7 +38,7 @@ class Answering:
             protection=Protecting(power_up_inhibit_s=0.0),
         )
         self.protection = Protection(config, {}, SimRelay(), WallClock(live=False), lambda _: None)
-        self.feed = Feed(wire.Listener(folder / "run" / "guard.sock"), self.protection)
+        self.feed = Feed(wire.Listener(folder / "run" / "guard.sock"), self.protection, self.protection.state)
         for name in ("de.peak", "de.rms"):
             self.protection._take(1, (Value(name, 1.0),), 1)
         self.t_ns = 0

@@ -36,7 +36,7 @@ class Served:
         self.path = folder / "g.sock"
         self.guarded = Guarded()
         self.guarded.run(1)
-        self.feed = Feed(wire.Listener(self.path), self.guarded.protection)
+        self.feed = Feed(wire.Listener(self.path), self.guarded.protection, self.guarded.protection.state)
 
     def join(self, role):
         link = wire.connect(self.path, Hello(role))
