@@ -73,6 +73,10 @@ def _page(state: GuardState) -> str:
     ]
     lines += [_channel_line(channel) for channel in state.channels]
     lines += [
+        f"quantity {one.sensor}.{one.quantity}: {'-' if one.value is None else f'{one.value:.3g}'} {one.unit}"
+        for one in state.quantities
+    ]
+    lines += [
         f"clock    {clock.sensor}: {clock.rate_hz:.2f} Hz, {clock.ppm:+.0f} ppm, "
         f"jitter {clock.jitter_ms:.2f} ms, {clock.lost} samples lost"
         for clock in state.clocks

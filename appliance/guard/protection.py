@@ -383,7 +383,7 @@ class Protection:
 
 def _clock_health(watch: VibrationWatch) -> ClockHealth:
     clock = watch.clock
-    _, late_p99_us, late_max_us = watch.lateness.summary_us()
+    late_p50_us, late_p99_us, late_max_us = watch.lateness.summary_us()
     return ClockHealth(
         watch.name,
         clock.rate_hz,
@@ -393,4 +393,5 @@ def _clock_health(watch: VibrationWatch) -> ClockHealth:
         clock.blocks,
         late_p99_us / 1e3,
         late_max_us / 1e3,
+        late_p50_us / 1e3,
     )
