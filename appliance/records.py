@@ -238,7 +238,8 @@ class BypassState(msgspec.Struct, frozen=True):
 class ClockHealth(msgspec.Struct, frozen=True):
     """The measured sample clock of one vibration sensor. ppm: against nominal.
 
-    late_p99_ms, late_max_ms: how late its FIFO was emptied, worst of each block, since the guard's start.
+    late_p50_ms, late_p99_ms, late_max_ms: how late its FIFO was emptied, worst of each block, since the
+    guard's start.
     """
 
     sensor: str
@@ -249,6 +250,7 @@ class ClockHealth(msgspec.Struct, frozen=True):
     blocks: int
     late_p99_ms: float = 0.0
     late_max_ms: float = 0.0
+    late_p50_ms: float = 0.0
 
 
 class GuardState(msgspec.Struct, frozen=True, tag=True):

@@ -6,6 +6,7 @@ from appliance.config import Config, Transmitter
 from appliance.gpio_use import used_twice
 from appliance.sensors import (
     Adxl345Vibration,
+    BusVibration,
     ChipTemperature,
     ChipVibration,
     DigitizerVibration,
@@ -23,7 +24,7 @@ from appliance.sensors import (
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
 
-I2C_HZ = {Lsm6dsoVibration: 3332, Adxl345Vibration: 1600}
+I2C_HZ: dict[type, int] = {Lsm6dsoVibration: 3332, Adxl345Vibration: 1600}
 """The highest rate that a 400 kHz I2C bus carries, of chips that know a higher one."""
 THERMOMETER_TROUBLES = ("stuck", "lost")
 LINE_SETTINGS = ("baud", "parity", "stop_bits", "echo", "timeout_s")
@@ -80,9 +81,9 @@ def _only_simulated(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
 
 
 def _too_fast(sensor: Sensor, keys: Keys) -> Iterator[Fault]:
-    if not isinstance(sensor, Lsm6dsoVibration | Adxl345Vibration) or is_spi(sensor.bus):
+    most_hz = I2C_HZ.get(type(sensor))
+    if most_hz is None or not isinstance(sensor, BusVibration) or is_spi(sensor.bus):
         return
-    most_hz = I2C_HZ[type(sensor)]
     if sensor.rate_hz > most_hz:
         found = f"{sensor.rate_hz} on {_where(sensor)}, an I2C bus, which carries {most_hz} Hz of it at most"
         spi = "sim:spi" if is_simulated(sensor.bus) else "/dev/spidevB.C"

@@ -12,7 +12,7 @@ from typing import Literal
 
 MOST_REGISTERS = 125
 """That one question of Modbus may fetch."""
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+NAME = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 Kind = Literal["uint16", "int16", "uint32", "int32", "float32"]
 FORMATS = {"uint16": ">H", "int16": ">h", "uint32": ">I", "int32": ">i", "float32": ">f"}
 
@@ -40,8 +40,8 @@ class Register:
         """Raises ValueError for a register that cannot be."""
         if not NAME.fullmatch(self.name):
             raise ValueError(
-                f"register {self.name!r}: expected a name of a to z, 0 to 9 and '-', 1 to 32 characters; "
-                "rename it"
+                f"register {self.name!r}: expected a name of a to z, 0 to 9 and single '-', a letter first, "
+                "at most 32 characters; rename it"
             )
         if not 0 <= self.address <= 0xFFFF:
             raise ValueError(

@@ -2,6 +2,8 @@
 
 import warnings
 
+import numpy as np
+
 from appliance.analysis.quantize import I8, QuantizedModel
 from appliance.analysis.tflite_read import read
 from hw import litert
@@ -19,7 +21,10 @@ class NumpyRunner:
         self._model = model
 
     def invoke(self, x: I8) -> I8:
-        """(k,) -> (k,)."""
+        """(k,) -> (k,). Raises PortError: no vector of the model's."""
+        k = self._model.inputs
+        if x.shape != (k,) or x.dtype != np.int8:
+            raise PortError(f"input {x.dtype} {x.shape}, expected int8 ({k},); give one window's features")
         return self._model.run(x)
 
 

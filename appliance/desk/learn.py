@@ -18,8 +18,9 @@ from appliance.desk import source
 from appliance.desk.progress import Progress
 from appliance.errors import ApplianceError, LearningError
 from appliance.geometry import Geometry
-from appliance.guard.devices import Devices
+from appliance.guard.devices import running_world
 from appliance.guard.sensor import VibrationWatch
+from appliance.guard.sensors import open_vibration
 from appliance.records import SampleBlock, Score
 from appliance.sensors import RecordedVibration
 from hw.ports import EndOfSource, PortError, Vibration
@@ -108,7 +109,7 @@ def _live(path: Path, name: str | None) -> Take:
     config = check.load(path)
     spec = config.vibration[0]
     try:
-        sensor = Devices(config).vibration[spec.name]
+        sensor = open_vibration(spec, running_world(config.simulation))
     except (RecordingError, PortError) as fault:
         raise ApplianceError(str(fault)) from fault
     name = name or spec.name

@@ -36,7 +36,7 @@ class Replay:
         """The limits are those of `config`; its sensors are replaced by the recording."""
         name = bundle.manifest.sensor.name if bundle else "recording"
         spec = RecordedVibration(name=name, path=Path(played.name), block_s=source.BLOCK_S)
-        config = msgspec.structs.replace(config, vibration=(spec,), temperature=())
+        config = msgspec.structs.replace(config, vibration=(spec,), temperature=(), transmitter=())
         self.clock = SimClock(math.inf, 0)
         self._player = RecordingVibration(played, source.BLOCK_S, self.clock)
         self.relay = SimRelay()

@@ -1,20 +1,23 @@
 """The self-test of sensors: each is opened, read for 2 s of its own time and judged as the guard does."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.config import Config
+from appliance.config import Config, Transmitter
 from appliance.desk.finding import Finding, fail, ok
 from appliance.errors import ApplianceError
 from appliance.guard.devices import running_world
+from appliance.guard.modbus_lines import ModbusLines
 from appliance.guard.sensor import VibrationWatch
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.records import GuardState, Validity
 from appliance.sensors import TemperatureSensor, VibrationSensor, driver
-from hw.ports import STANDARD_GRAVITY_MPS2, EndOfSource, PortError, Reading, Temperature, Vibration
+from hw.ports import STANDARD_GRAVITY_MPS2, EndOfSource, PortError, Vibration
 from hw.waveform import RecordingError
 
 READ_S = 2.0
@@ -25,6 +28,7 @@ _TURNED_DEG = 10.0
 _END_SHARE = 0.2
 _DEGC = (-55.0, 200.0)
 _TRIES, _PAUSE_S = 3, 0.3
+Answer = TypeVar("Answer")
 _REMEDY = {
     Validity.GAP: "samples missing; expected none; look for a slow bus or a busy processor",
     Validity.STUCK: "an axis does not move; expected at least noise; check the part and its wiring",
@@ -47,7 +51,12 @@ def tried(config: Config) -> list[Finding]:
     """Every sensor of the configuration, one after the other; nothing else may use them meanwhile."""
     world = running_world(config.simulation)
     findings = [_vibration(spec, world) for spec in config.vibration]
-    return findings + [_temperature(spec, world) for spec in config.temperature]
+    findings += [_temperature(spec, world) for spec in config.temperature]
+    lines = ModbusLines(world, config.run_dir)
+    try:
+        return findings + [_transmitter(spec, lines) for spec in config.transmitter]
+    finally:
+        lines.close()
 
 
 def told(config: Config, state: GuardState) -> list[Finding]:
@@ -57,13 +66,18 @@ def told(config: Config, state: GuardState) -> list[Finding]:
         for clock in state.clocks
         for name in [clock.sensor]
     }
-    readings = {one.sensor: f"{one.degc:.2f} °C" for one in state.temperatures if one.degc is not None}
+    found |= {one.sensor: f"{one.degc:.2f} °C" for one in state.temperatures if one.degc is not None}
+    for one in state.quantities:
+        if one.value is not None:
+            words = f"{one.quantity} {one.value:.3g} {one.unit}"
+            found[one.sensor] = f"{found[one.sensor]}, {words}" if one.sensor in found else words
     sensors = [("vibration", s.name) for s in config.vibration]
     sensors += [("temperature", s.name) for s in config.temperature]
+    sensors += [("transmitter", s.name) for s in config.transmitter]
     findings = []
     for kind, name in sensors:
         bad = [c for c in state.channels if c.channel.startswith(f"{name}.") and not c.ok]
-        words = (found | readings).get(name, "")
+        words = found.get(name, "")
         if bad or not words:
             reason = ", ".join(f"{c.channel} NOT OK: {c.reason}" for c in bad) or "nothing heard of it"
             reason += "; expected a healthy sensor; stop the guard and run selftest again for more"
@@ -147,7 +161,7 @@ def _temperature(spec: TemperatureSensor, world: World) -> Finding:
     what = f"temperature {spec.name}"
     try:
         thermometer = open_temperature(spec, world)
-        reading = _reading(thermometer)
+        reading = _first(thermometer.read)
     except (ApplianceError, PortError) as fault:
         return fail(what, fault)
     part = getattr(thermometer, "part", driver(spec))
@@ -159,14 +173,27 @@ def _temperature(spec: TemperatureSensor, world: World) -> Finding:
     return ok(what, f"{part}, {reading.degc:.2f} °C")
 
 
-def _reading(thermometer: Temperature) -> Reading | None:
-    """The first reading; a part fresh from power-on gets a few tries. Raises PortError: the last fault."""
+def _transmitter(spec: Transmitter, lines: ModbusLines) -> Finding:
+    what = f"transmitter {spec.name}"
+    where = f"{spec.map.name}, slave {spec.slave} on {spec.port}"
+    try:
+        answer = _first(lines.open(spec).read)
+    except (ApplianceError, PortError) as fault:
+        return fail(what, fault)
+    if answer is None:
+        return fail(what, f"{where}: no answer in {PATIENCE_S:.0f} s; expected one; check the wiring")
+    shown = (f"{name} {one.value:.3g} {one.unit}" for name, one in answer.by_name.items())
+    return ok(what, f"{where}: {', '.join(shown)}")
+
+
+def _first(read: Callable[[], Answer | None]) -> Answer | None:
+    """The first answer; a part fresh from power-on gets a few tries. Raises PortError: the last fault."""
     deadline_s = time.monotonic() + PATIENCE_S
     faults = 0
     while time.monotonic() < deadline_s:
         try:
-            if (reading := thermometer.read()) is not None:
-                return reading
+            if (answer := read()) is not None:
+                return answer
         except PortError:
             faults += 1
             if faults == _TRIES:

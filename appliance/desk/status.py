@@ -28,6 +28,9 @@ def _page(state: GuardState) -> Iterator[str]:
         yield "start    vibration setpoints are multiplied while the machine starts"
     yield from (_group_line(group) for group in state.groups if group.tripped or len(group.members) > 1)
     yield from map(_channel_line, state.channels)
+    for one in state.quantities:
+        value = "-" if one.value is None else f"{one.value:.3g}"
+        yield f"quantity {one.sensor}.{one.quantity}: {value} {one.unit}"
     for clock in state.clocks:
         measured = f"{clock.rate_hz:.2f} Hz, {clock.ppm:+.0f} ppm, jitter {clock.jitter_ms:.2f} ms"
         yield f"clock    {clock.sensor}: {measured}, {clock.lost} samples lost"

@@ -167,7 +167,7 @@ class Protection:
             self._models[score.sensor] = score.model
             self.note(EventKind.AUDIT, "model.changed", f"{score.sensor}: model {score.model} in force")
 
-    def contact(self, name: str, *, active: bool, got_ns: int) -> None:
+    def contact(self, name: str, *, active: bool | None, got_ns: int) -> None:
         """A contact of `[inputs]` was read."""
         if given := self._contacts.changed(name, active=active):
             self._take(self._now_ns(), given, got_ns)

@@ -33,8 +33,10 @@ def heard(readings: Readings, quantities: Quantities) -> Readings:
 
 
 def lost(readings: Readings, at_mono_ns: int) -> Readings:
-    """The same quantities of a transmitter that does not answer."""
+    """The same quantities of a transmitter that does not answer, with the time at which it was lost."""
     return tuple(
-        msgspec.structs.replace(one, at_mono_ns=at_mono_ns, value=None, validity=Validity.LOST)
+        one
+        if one.validity is Validity.LOST and one.at_mono_ns
+        else msgspec.structs.replace(one, at_mono_ns=at_mono_ns, value=None, validity=Validity.LOST)
         for one in readings
     )

@@ -40,7 +40,7 @@ class VibrationWatch:
     def clock_health(self) -> ClockHealth:
         """How the sample clock and its FIFO do."""
         clock = self.clock
-        _, late_p99_us, late_max_us = self.lateness.summary_us()
+        late_p50_us, late_p99_us, late_max_us = self.lateness.summary_us()
         return ClockHealth(
             self.name,
             clock.rate_hz,
@@ -50,6 +50,7 @@ class VibrationWatch:
             clock.blocks,
             late_p99_us / 1e3,
             late_max_us / 1e3,
+            late_p50_us / 1e3,
         )
 
     def judge(self, samples: Samples) -> tuple[SampleBlock, float | None, float | None]:

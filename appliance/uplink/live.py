@@ -3,13 +3,14 @@
 import statistics
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.records import Event, GuardState, Score
+from appliance.records import Event, GuardState, QuantityReading, Score
 from appliance.uplink import host, payloads
 from appliance.uplink.drain import Drain
 from appliance.uplink.outbox import Outbox
@@ -32,7 +33,8 @@ class Live:
         self._began_s = time.monotonic()
         self._state: GuardState | None = None
         self._samples: deque[tuple[float, bytes]] = deque()
-        self._sample_keys: tuple[str, ...] = ()
+        self._sample_keys: dict[str, None] = {}
+        self._told_ns: dict[str, int] = {}
         self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
         self._retained: dict[str, bytes] = {}
         self._shown_state: tuple[object, ...] = ()
@@ -45,17 +47,33 @@ class Live:
         if self._state is None:
             self._health_due_s = 0.0  # it can tell the head of the event log now
         self._state = state
+        if state is None:
+            return
         for score in scores:
-            if state is None:
-                continue
-            self._next_id += 1
-            sample = payloads.telemetry(score, state, self._next_id)
-            self._sample_keys = tuple(sample)
-            self._samples.append((now_s, msgspec.json.encode(sample)))
+            self._add(payloads.telemetry(score, state, self._new_id()), now_s)
             self._compute_ms.append(score.compute_ms)
+        for readings in self._news(state):
+            self._add(payloads.transmitted(readings, state, self._new_id()), now_s)
         while len(self._samples) > _SAMPLES_KEPT:
             self._samples.popleft()
             self.dropped += 1
+
+    def _news(self, state: GuardState) -> Iterator[tuple[QuantityReading, ...]]:
+        """What transmitters have said, or that one is lost, since the last state."""
+        for sensor, group in groupby(state.quantities, lambda one: one.sensor):
+            readings = tuple(group)
+            at_ns = readings[0].at_mono_ns
+            if at_ns and at_ns != self._told_ns.get(sensor):
+                self._told_ns[sensor] = at_ns
+                yield readings
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def _add(self, sample: dict[str, object], now_s: float) -> None:
+        self._sample_keys |= dict.fromkeys(sample)
+        self._samples.append((now_s, msgspec.json.encode(sample)))
 
     def connected(self) -> None:
         """A new connection: everything retained is told again."""
@@ -90,7 +108,7 @@ class Live:
         shown = (
             state and {s.model for s in state.scores},
             state and {c.sensor for c in state.clocks},
-            self._sample_keys,
+            tuple(self._sample_keys),
         )
         if shown != self._shown_info:
             self._shown_info = shown

@@ -4,8 +4,9 @@ Display units appear only here: acceleration in g, velocity in mm/s, temperature
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -16,14 +17,16 @@ from appliance.records import (
     GuardState,
     Level,
     Quality,
+    QuantityReading,
     Score,
     Severity,
     TemperatureReading,
     TripGroupState,
     Validity,
+    Zone,
 )
 from appliance.sensors import STANDARD_GRAVITY_MPS2
-from appliance.uplink.topics import EventPayload, Info, InfoChannel, Metric, State, Telemetry
+from appliance.uplink.topics import ChannelKind, EventPayload, Info, InfoChannel, Metric, State, Telemetry
 
 _SEVERITY_N: dict[Severity, int] = {"info": 0, "warning": 1, "alarm": 2, "critical": 3}
 _LEVEL_NAMES = ("normal", "learning", "warning", "alarm", "tripped")
@@ -38,6 +41,23 @@ _KINDS = {
     "zone": "string",
     "bypassed": "bool",
     "multiplying": "bool",
+}
+
+
+class _Shown(NamedTuple):
+    """How a quantity is shown: end of its key, factor, unit, and what kind of channel it is."""
+
+    suffix: str
+    factor: float
+    unit: str
+    kind: ChannelKind
+
+
+_QUANTITY = {
+    "m/s2": _Shown("_g", 1 / STANDARD_GRAVITY_MPS2, "g", "acceleration"),
+    "mm/s": _Shown("_mm_s", 1.0, "mm/s", "velocity"),
+    "degC": _Shown("_c", 1.0, "°C", "temperature"),
+    "Hz": _Shown("_hz", 1.0, "Hz", "other"),
 }
 
 
@@ -151,7 +171,7 @@ def telemetry(score: Score, state: GuardState, id_: int) -> dict[str, object]:
         score=_figure(score.value),
         threshold=_figure(score.threshold),
         ratio=_ratio(score),
-        zone=max((c.zone for c in state.channels if c.channel.startswith(f"{score.sensor}.")), default=""),
+        zone=_zone(state, score.sensor),
         bypassed=state.bypass is not None,
         multiplying=state.multiplying,
     )
@@ -159,8 +179,34 @@ def telemetry(score: Score, state: GuardState, id_: int) -> dict[str, object]:
     return shown | _displayed(score.metrics) | _temperatures(state.temperatures)
 
 
+def transmitted(readings: Sequence[QuantityReading], state: GuardState, id_: int) -> dict[str, object]:
+    """The payload of `telemetry`: an answer of a transmitter, or its loss. readings: all its quantities."""
+    fixed = Telemetry(
+        id=id_,
+        ts=max(0, _utc_ns(state, readings[0].at_mono_ns)) // 1_000_000,
+        tsq=state.time_quality,
+        backfill=False,
+        ok=all(one.validity is Validity.OK for one in readings),
+        sensor=readings[0].sensor,
+        level=level(state),
+        score=None,
+        threshold=None,
+        ratio=None,
+        zone=_zone(state, readings[0].sensor),
+        bypassed=state.bypass is not None,
+        multiplying=state.multiplying,
+    )
+    shown: dict[str, object] = msgspec.to_builtins(fixed)
+    return shown | dict(map(_quantity, readings))
+
+
+def _zone(state: GuardState, sensor: str) -> Zone:
+    """The worst severity zone of this sensor."""
+    return max((one.zone for one in state.channels if one.channel.startswith(f"{sensor}.")), default="")
+
+
 def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: str, ts: int) -> Info:
-    """The payload of `info`. sample: the keys of the latest telemetry payload."""
+    """The payload of `info`. sample: the keys of telemetry payloads."""
     measured = {clock.sensor: clock.rate_hz for clock in state.clocks} if state else {}
     channels = [
         InfoChannel(
@@ -175,13 +221,21 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
     channels += [
         InfoChannel(sensor.name, "temperature", "°C", 1.0 / sensor.period_s) for sensor in config.temperature
     ]
+    readings = state.quantities if state else ()
+    period_s = {sensor.name: sensor.period_s for sensor in config.transmitter}
+    channels += [
+        InfoChannel(f"{one.sensor}.{one.quantity}", shown.kind, shown.unit, 1.0 / period_s[one.sensor])
+        for one in readings
+        if one.sensor in period_s and (shown := _shown(one.unit))
+    ]
+    units = {_quantity(one)[0]: _shown(one.unit).unit for one in readings}
     return Info(
         ts=ts,
         device=config.machine.device,
         fw=fw,
         model=next((score.model for score in state.scores if score.model), "") if state else "",
         channels=tuple(channels),
-        metrics={key: _metric(key) for key in sample if key not in _ENVELOPE},
+        metrics={key: _metric(key, units) for key in sample if key not in _ENVELOPE},
     )
 
 
@@ -192,9 +246,11 @@ def _votes(group: TripGroupState) -> str:
     return counted + blind + (", TRIPPED" if group.tripped else "")
 
 
-def _metric(key: str) -> Metric:
-    unit = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), UNSET)
-    return Metric(_KINDS.get(key, "float"), unit)  # type: ignore[arg-type]
+def _metric(key: str, units: Mapping[str, str]) -> Metric:
+    """units: of those keys whose end does not tell."""
+    by_end = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), "1")
+    unit = units.get(key, by_end)
+    return Metric(_KINDS.get(key, "float"), UNSET if unit == "1" else unit)  # type: ignore[arg-type]
 
 
 def _displayed(metrics: Mapping[str, float]) -> dict[str, object]:
@@ -216,6 +272,17 @@ def _temperatures(readings: Iterable[TemperatureReading]) -> dict[str, object]:
         f"temp_{name.replace('-', '_')}_c": _figure(degc) for name, degc in trusted.items()
     }
     return {"temp_c": _figure(hottest), **(each if len(trusted) > 1 else {})}
+
+
+def _quantity(reading: QuantityReading) -> tuple[str, float | None]:
+    """Key and value of a transmitter's quantity: `tx_z_velocity_rms_mm_s`."""
+    shown = _shown(reading.unit)
+    key = f"tx_{reading.quantity.replace('-', '_')}{shown.suffix}"
+    return key, None if reading.value is None else _figure(reading.value * shown.factor)
+
+
+def _shown(unit: str) -> _Shown:
+    return _QUANTITY.get(unit, _Shown("", 1.0, unit, "other"))
 
 
 def _utc_ns(state: GuardState, mono_ns: int) -> int:

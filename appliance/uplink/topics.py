@@ -35,6 +35,7 @@ Count = Annotated[int, Meta(ge=0)]
 Multiplying = Annotated[bool, Meta(description="vibration setpoints are multiplied, the machine starts")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Figure = float | None
+ChannelKind = Literal["acceleration", "velocity", "temperature", "other"]
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -59,10 +60,10 @@ class Metric(Struct, frozen=True):
 
 
 class InfoChannel(Struct, frozen=True):
-    """One sensor. fs_hz: samples per second; 0.0 where not known yet."""
+    """One sensor, or one quantity of a transmitter. fs_hz: samples per second; 0.0 where not known yet."""
 
     name: str
-    kind: Literal["acceleration", "temperature"]
+    kind: ChannelKind
     unit: str
     fs_hz: float
     axes: int | UnsetType = UNSET
@@ -113,7 +114,9 @@ class State(Struct, frozen=True, kw_only=True):
 
 
 class Telemetry(Struct, frozen=True, kw_only=True):
-    """One flat sample per window. The window's metrics follow as further float keys, see `info.metrics`."""
+    """One flat sample per window of a vibration sensor, or per answer of a transmitter (no score then). What
+    was measured follows as float keys, see `info.metrics`; a transmitter's begin with `tx_`.
+    """
 
     v: Version = 1
     id: Id
@@ -215,7 +218,14 @@ _ROWS = (
     Topic("status", Status, True, False, None, "connect, clean stop; the will says offline"),
     Topic("info", Info, True, False, None, "connect, and when model, sensors or firmware change"),
     Topic("state", State, True, False, 300, "on change, and every `uplink.state_period_s`; live only"),
-    Topic("telemetry", Telemetry, False, False, 60, "each window, live only (younger than 30 s)"),
+    Topic(
+        "telemetry",
+        Telemetry,
+        False,
+        False,
+        60,
+        "each window and each answer of a transmitter, live only (younger than 30 s)",
+    ),
     Topic("event/trip", EventPayload, False, True, None, "the relay dropped"),
     Topic("event/alarm", EventPayload, False, True, None, "a channel changed its level"),
     Topic(

@@ -30,6 +30,10 @@ class Chip(Protocol):
     def power_cycle(self, t_s: float) -> None:
         """Lose everything and begin with the reset values."""
 
+
+class SpiChip(Chip, Protocol):
+    """A simulated chip that SPI reaches too."""
+
     def from_spi(self, first: int) -> int:
         """The first byte on SPI as `transfer` wants it: its bits "read" and "go on" are elsewhere."""
 
@@ -208,7 +212,7 @@ class SimSpi:
     def __init__(
         self,
         clock: MachineTime,
-        chip: Chip,
+        chip: SpiChip,
         faults: Sequence[Trouble] = (),
         speed_hz: float = 5_000_000.0,
         seed: int = 1,

@@ -10,7 +10,7 @@ from simulated import Learnt
 
 from appliance.analysis import bundle as bundles
 from appliance.cli import main
-from appliance.config import Config, Fault, Limit, Limits
+from appliance.config import Config, Fault, Limit, Limits, Transmitter
 from appliance.desk.replay import Replay
 from appliance.records import Event, EventKind, Level
 from hw.evidence import Track, write_evidence
@@ -48,6 +48,14 @@ def test_the_same_events_twice(pump: Learnt, violent: Path) -> None:
         first, again = (facts(replayed(recording, pump.bundle)) for _ in range(2))
         assert first == again
         assert any(event.kind is not EventKind.AUDIT for event in first)
+
+
+def test_sensors_that_are_not_in_the_recording_are_not_waited_for(pump: Learnt) -> None:
+    limits = {"z-velocity-rms": Limit(danger=7.1)}
+    absent = Transmitter(name="pump", port="sim", map=Path("qm30vt2"), limits=limits)
+    replay = replayed(pump.healthy, config=Config(transmitter=(absent,)))
+    assert replay.relay.read()
+    assert replay.protection.state().level is Level.NORMAL
 
 
 def test_a_healthy_recording_raises_nothing(pump: Learnt, capsys: pytest.CaptureFixture[str]) -> None:

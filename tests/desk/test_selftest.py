@@ -59,6 +59,10 @@ bus = "sim:i2c"
 name = "oil"
 driver = "mcp9808"
 bus = "sim:i2c"
+[[transmitter]]
+name = "pump"
+port = "sim"
+map = "qm30vt2"
 """
 
 
@@ -107,7 +111,7 @@ def test_a_good_machine_is_all_ok(write, tried, mosquitto):
     status, found = tried(write(MORE_CHIPS, uplink="true", port=mosquitto().port))
     assert status == 0
     checked = ["vibration de", "vibration box", "vibration nde", "vibration gear", "broker", "disk"]
-    checked += ["temperature bearing", "temperature oil"]
+    checked += ["temperature bearing", "temperature oil", "transmitter pump"]
     assert {what: found[what][0] for what in checked} == dict.fromkeys(checked, "ok")
     words = found["vibration de"][1]
     assert words.startswith("LSM6DSO at 0x6a, 337")
@@ -138,6 +142,21 @@ def test_a_broken_sensor_is_named(write, tried, where, kind, start_s, what, reas
     assert status == 1
     assert [name for name, (verdict, _) in found.items() if verdict == "FAIL"] == [what]
     assert reason in found[what][1]
+
+
+def test_a_transmitter_says_what_it_measures(write, tried, tmp_path):
+    found = tried(write(MORE_CHIPS))[1]["transmitter pump"]
+    assert found[0] == "ok"
+    assert found[1].startswith("qm30vt2, slave 1 on sim: z-velocity-rms 0.")
+    assert not (tmp_path / "run" / "pump.tty").exists(), "it lives as long as the test"
+
+
+def test_a_transmitter_that_is_not_there(write, tried):
+    config = write('[[transmitter]]\nname = "pump"\nport = "/dev/absent"\nmap = "qm30vt2"\n')
+    config.write_text(config.read_text().replace("speed = 20.0", "speed = 1.0"))
+    status, found = tried(config)
+    assert (status, found["transmitter pump"][0]) == (1, "FAIL")
+    assert "/dev/absent: No such file or directory" in found["transmitter pump"][1]
 
 
 def test_the_simulated_machine_is_the_one_that_runs(write, tried, monkeypatch):

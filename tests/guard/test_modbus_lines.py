@@ -1,5 +1,6 @@
 """Transmitters of a configuration on real ptys: opened from TOML, on one line, and a guard that reads one."""
 
+import re
 import termios
 import threading
 import time
@@ -11,6 +12,7 @@ from appliance_processes import Folder, end, eventually, heard
 
 from appliance.check import load
 from appliance.config import Config
+from appliance.desk import sensing
 from appliance.guard.modbus_lines import ModbusLines
 from appliance.guard.sensors import World
 from appliance.records import GuardState, QuantityReading
@@ -179,6 +181,11 @@ class Watched:
         assert self.state is not None
         return self.state
 
+    def selftest(self, state: GuardState) -> str:
+        """What a selftest beside the guard makes of it."""
+        findings = {one.what: one.verdict for one in sensing.told(load(self.here.config), state)}
+        return findings["transmitter pump"]
+
     def reading(self, quantity: str) -> QuantityReading:
         assert self.state is not None
         return next(one for one in self.state.quantities if one.quantity == quantity)
@@ -209,11 +216,15 @@ def test_every_fault_is_not_ok_with_its_reason_and_recovers(watched):
         watched.comes_to("")
         assert watched.reading("x-crest").value > 1.0
     watched.slave.unplug()
-    watched.comes_to("expected")
+    assert watched.selftest(watched.comes_to("expected")) == "FAIL"
     watched.slave.plug_in()
     state = watched.comes_to("")
     assert state.relay_energised
+    assert watched.selftest(state) == "ok"
     assert len(state.quantities) == len(QM30VT2.units)
+    page = watched.here.ask("status").stdout
+    assert "channel  pump.z-velocity-rms: 0." in page
+    assert re.search(r"quantity pump\.x-crest: [2-9]\.\d+ 1\n", page), page
     assert "Traceback" not in watched.here.log("guard")
 
 

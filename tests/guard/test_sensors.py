@@ -14,6 +14,7 @@ from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.records import ChannelState, GuardState
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Temperature, Vibration
 from hw.sim.accelerometer import SimAccelerometer
+from hw.sim.bus import KINDS
 from hw.sim.clock import SimClock
 from hw.sim.digitizer import SimDigitizer
 from hw.sim.rotor import Machine
@@ -218,11 +219,13 @@ def test_chips_of_one_machine_stand_on_the_same_housing(tmp_path):
 
 FAULT = 'troubles = [{{ kind = "{kind}", amount = {amount}, start_s = 20, end_s = 44 }}]'
 TROUBLED = {
-    "missing": ('driver = "lsm6dso"', "nack", 0, "no acknowledge"),
-    "held": ('driver = "lis3dh"\nrate_hz = 400', "stuck_sda", 0, "a chip holds it low"),
-    "exchanged": ('driver = "adxl345"', "swapped", 0, "ADXL345"),
-    "noisy": ('driver = "adxl355"', "corrupt", 0.2, "ADXL355"),
-    "thermo": ('driver = "tmp117"', "nack", 0, "no acknowledge"),
+    "missing": ('bus = "sim:i2c"\ndriver = "lsm6dso"', "nack", 0, "no acknowledge"),
+    "held": ('bus = "sim:i2c"\ndriver = "lis3dh"\nrate_hz = 400', "stuck_sda", 0, "a chip holds it low"),
+    "exchanged": ('bus = "sim:i2c"\ndriver = "adxl345"', "swapped", 0, "ADXL345"),
+    "noisy": ('bus = "sim:i2c"\ndriver = "adxl355"', "corrupt", 0.2, "ADXL355"),
+    "dipped": ('bus = "sim:spi"\ndriver = "lis3dh"\nrate_hz = 400', "brownout", 0, "brown-out"),
+    "late": ('bus = "sim:spi"\ndriver = "lsm6dso"\nrate_hz = 833', "slow", 1.0, "gap"),
+    "thermo": ('bus = "sim:i2c"\ndriver = "tmp117"', "nack", 0, "no acknowledge"),
 }
 
 
@@ -232,12 +235,13 @@ def troubled_config() -> str:
     for name, (keys, kind, amount, _) in TROUBLED.items():
         part = "temperature" if name == "thermo" else "vibration"
         fault = FAULT.format(kind=kind, amount=amount)
-        text += f'[[{part}]]\nname = "{name}"\nbus = "sim:i2c"\n{keys}\n{fault}\n'
+        text += f'[[{part}]]\nname = "{name}"\n{keys}\n{fault}\n'
     return text
 
 
 def test_every_bus_fault_is_not_ok_with_its_reason_and_recovers(tmp_path):
     """A real guard: each sensor is OK, then NOT OK with the reason while its fault lasts, then OK again."""
+    assert {kind for _, kind, _, _ in TROUBLED.values()} == set(KINDS)
     folder = Folder(tmp_path)
     folder.config.write_text(troubled_config())
     guard = folder.start("guard")

@@ -12,8 +12,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from appliance.config import Config, Site
-from appliance.records import Level, Quality, TemperatureReading, TripGroupState, Validity
+from appliance.config import Config, Site, Transmitter
+from appliance.records import Level, Quality, QuantityReading, TemperatureReading, TripGroupState, Validity
 from appliance.uplink import payloads
 from appliance.uplink.topics import TOPICS, prefix
 
@@ -111,6 +111,49 @@ def test_temperature_is_the_hottest_that_may_be_trusted():
     )
     sample = wire(payloads.telemetry(SCORE, msgspec.structs.replace(STATE, temperatures=readings), 1))
     assert (sample["temp_c"], sample["temp_bearing_a_c"], sample["temp_c_c"]) == (61.0, 50.0, None)
+
+
+QUANTITIES = (
+    QuantityReading("pump", "z-peak", "m/s2", 9_000_000_000, 2 * 9.80665),
+    QuantityReading("pump", "temperature", "degC", 9_000_000_000, 48.0),
+    QuantityReading("pump", "level", "l/s", 9_000_000_000, 5.0),
+    QuantityReading("pump", "ratio-c", "1", 9_000_000_000, 3.0),
+)
+
+
+def test_an_answer_of_a_transmitter_is_a_sample():
+    sample = wire(payloads.transmitted(QUANTITIES, STATE, 7))
+    assert {key: value for key, value in sample.items() if key.startswith("tx_")} == {
+        "tx_z_peak_g": 2.0,
+        "tx_temperature_c": 48.0,
+        "tx_level": 5.0,
+        "tx_ratio_c": 3.0,
+    }
+    assert (sample["id"], sample["sensor"], sample["ok"], sample["score"]) == (7, "pump", True, None)
+    assert sample["ts"] == 1_772_446_281_002 - 100
+    assert sample["level"] == 2
+
+
+def test_a_lost_transmitter_is_null_and_not_ok():
+    lost = [msgspec.structs.replace(one, value=None, validity=Validity.LOST) for one in QUANTITIES]
+    sample = wire(payloads.transmitted(lost, STATE, 7))
+    assert (sample["tx_z_peak_g"], sample["tx_level"], sample["ok"]) == (None, None, False)
+
+
+def test_info_tells_the_unit_of_every_quantity():
+    config = Config(
+        transmitter=(Transmitter(name="pump", port="sim", map=Path("own.toml"), period_s=0.5),),
+    )
+    state = msgspec.structs.replace(STATE, quantities=QUANTITIES)
+    about = wire(payloads.info(config, state, payloads.transmitted(QUANTITIES, state, 1), "0.1.0", 5))
+    units = {key: metric.get("unit") for key, metric in about["metrics"].items() if key.startswith("tx_")}
+    assert units == {"tx_z_peak_g": "g", "tx_temperature_c": "°C", "tx_level": "l/s", "tx_ratio_c": None}
+    assert [(c["name"], c["kind"], c["unit"], c["fs_hz"]) for c in about["channels"][2:]] == [
+        ("pump.z-peak", "acceleration", "g", 2.0),
+        ("pump.temperature", "temperature", "°C", 2.0),
+        ("pump.level", "other", "l/s", 2.0),
+        ("pump.ratio-c", "other", "1", 2.0),
+    ]
 
 
 @pytest.mark.parametrize(

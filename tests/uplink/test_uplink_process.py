@@ -27,8 +27,10 @@ from appliance.records import (
     MachineState,
     Notice,
     Quality,
+    QuantityReading,
     Score,
     TemperatureReading,
+    Validity,
 )
 from appliance.store import Store, damage_mark
 from appliance.uplink import process
@@ -162,6 +164,33 @@ def test_state_and_telemetry_follow_the_guard_and_survive_its_restart(plant, tmp
         guard = Guard(tmp_path)
         guard.link.send(msgspec.structs.replace(STATE, level=Level.DANGER, tripped=True))
         eventually(lambda: plant.of("state")[-1]["tripped"])
+        guard.close()
+
+
+def pump(at_s: int, value: float | None) -> GuardState:
+    validity = Validity.LOST if value is None else Validity.OK
+    named = (("z-velocity-rms", "mm/s"), ("temperature", "degC"))
+    readings = tuple(QuantityReading("pump", *of, at_s * 10**9, value, validity) for of in named)
+    return msgspec.structs.replace(STATE, quantities=readings)
+
+
+def test_each_answer_of_a_transmitter_is_told_once(plant, tmp_path):
+    with running(config(tmp_path, plant.port)):
+        guard = Guard(tmp_path)
+        for state in (
+            pump(0, None),
+            pump(8, 2.0),
+            pump(8, 2.0),
+            pump(9, 3.0),
+            pump(10, None),
+            pump(10, None),
+        ):
+            guard.link.send(state)
+            time.sleep(0.1)
+        eventually(lambda: len(plant.of("telemetry")) == 3)
+        eventually(lambda: "tx_temperature_c" in plant.of("info")[-1]["metrics"])
+        told = [(one["sensor"], one["tx_z_velocity_rms_mm_s"], one["ok"]) for one in plant.of("telemetry")]
+        assert told == [("pump", 2.0, True), ("pump", 3.0, True), ("pump", None, False)]
         guard.close()
 
 

@@ -13,11 +13,20 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from kernel import HERE, Kernel, RigError
+from kernel import HERE, RigError
 
 ROOT = HERE.parents[1]
-MEMORY = "1024M"
+
+
+class Machine(Protocol):
+    """What can be booted; see kernel.Kernel, which is level 1. Level 2 is vm.Pc."""
+
+    def shared(self, scratch: Path) -> tuple[str, str, str]: ...
+    @property
+    def modules(self) -> list[tuple[str, str]]: ...
+    def command(self, init: Path, options: Sequence[str], *, resets: bool) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -30,23 +39,25 @@ class Outcome:
 
 
 def boot(
-    kernel: Kernel,
+    machine: Machine,
     argv: Sequence[str],
     environment: Mapping[str, str],
     limit_s: float,
     hear: Callable[[str], None] = lambda _: None,
     resets: int = 0,
+    options: Sequence[str] = (),
 ) -> Outcome:
     """Boot, run `argv` inside in the project's folder, power off.
 
     Args:
-        kernel: see kernel.build.
+        machine: see kernel.build and vm.build.
         argv: the command; paths are the host's.
         environment: added to the machine's small environment; APPLIANCE_RIG there is the number of the boot.
         limit_s: the machine is cut off after this long.
         hear: called with every line of the console.
         resets: how often a machine that went down by itself is started again, as a board does after a reset;
             User Mode Linux only dies of it.
+        options: added to the kernel's command line.
 
     Raises:
         RigError: the machine had to be cut off; with the end of its console.
@@ -56,7 +67,8 @@ def boot(
         order = {
             "argv": list(argv),
             "folder": str(ROOT),
-            "i2c_stub": str(kernel.i2c_stub),
+            "shared": machine.shared(shared),
+            "modules": machine.modules,
             "seed": secrets.token_hex(64),
             "environment": {"PYTHONDONTWRITEBYTECODE": "1", **environment},
         }
@@ -68,22 +80,20 @@ def boot(
             f"exec {shlex.join([sys.executable, '-u', str(HERE / 'guest.py'), scratch])}\n"
         )
         init.chmod(0o755)
-        status, boots, output = shared / "status", 0, ""
-        while not status.exists() and boots <= resets:
-            words, cut = _run(kernel, init, limit_s, hear)
-            boots, output = boots + 1, output + words
+        command = machine.command(init, options, resets=resets > 0)
+        status, starts, output = shared / "status", 0, ""
+        while not status.exists() and starts <= resets:
+            words, cut = _run(command, limit_s, hear)
+            starts, output = starts + 1, output + words
             if cut:
                 raise RigError(f"still up after {limit_s:.0f} s, cut off; its last words:\n{output[-2000:]}")
+        log = shared / "boots"
+        boots = len(log.read_text().splitlines()) if log.exists() else 0
         return Outcome(int(status.read_text()) if status.exists() else None, boots, output)
 
 
-def _run(kernel: Kernel, init: Path, limit_s: float, hear: Callable[[str], None]) -> tuple[str, bool]:
+def _run(command: Sequence[str], limit_s: float, hear: Callable[[str], None]) -> tuple[str, bool]:
     """Console output, and whether the machine had to be cut off. Its processes are one group, all ours."""
-    command = [
-        str(kernel.linux), f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
-        "con=null", "con0=null,fd:1", "ssl=null", "quiet", "panic=1", f"uml_dir={init.parent}",
-        "softdog.soft_margin=4", f"init={init}",
-    ]  # fmt: skip
     lines: list[str] = []
     with subprocess.Popen(
         command,

@@ -1,7 +1,8 @@
 """First process of the rig's machine: makes /dev and /proc, runs one command, powers off.
 
-Arguments: the folder shared with the host. In it: command.json (argv, folder and environment of the command),
-boots (a line for every boot), status (the command's exit status, written last).
+Arguments: the folder shared with the host. In it: command.json (how it is mounted to write, the modules to
+insert; argv, folder and environment of the command), boots (a line for every boot), status (the command's exit
+status, written last).
 """
 
 import ctypes
@@ -21,27 +22,25 @@ POWER_OFF = 0x4321FEDC
 SYS_FINIT_MODULE = 313
 RNDADDENTROPY = 0x40085203
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
-CHIPS = "chip_addr=0x48,0x53"
-"""i2c-stub: memory behind two addresses, an LM75's and an ADXL345's."""
 
 
-def mount(kind: str, where: str, options: str = "") -> None:
+def mount(kind: str, where: str, source: str = "none", options: str = "") -> None:
     Path(where).mkdir(parents=True, exist_ok=True)
-    if LIBC.mount(kind.encode(), where.encode(), kind.encode(), 0, options.encode()):
+    if LIBC.mount(source.encode(), where.encode(), kind.encode(), 0, options.encode()):
         raise OSError(ctypes.get_errno(), f"mount {kind} on {where}: {os.strerror(ctypes.get_errno())}")
 
 
-def furnish(shared: str) -> None:
+def furnish(shared: list[str]) -> None:
     """The root is the host's, read-only; what is written goes to memory, or to the shared folder."""
     mount("proc", "/proc")
     mount("sysfs", "/sys")
-    mount("configfs", "/sys/kernel/config")
     mount("debugfs", "/sys/kernel/debug")
     mount("devtmpfs", "/dev")
     mount("devpts", "/dev/pts")
     mount("tmpfs", "/dev/shm")
     mount("tmpfs", "/run")
-    mount("hostfs", "/run/rig", shared)
+    kind, source, options = shared
+    mount(kind, "/run/rig", source, options)
     Path("/run/tmp").mkdir()
     os.environ["TMPDIR"] = os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = "/run/tmp"
 
@@ -70,14 +69,16 @@ def wait_for(path: str, seconds: float) -> None:
 
 
 def main() -> int:
-    furnish(sys.argv[1])
+    order = json.loads(Path(sys.argv[1], "command.json").read_text())
+    furnish(order["shared"])
     shared = Path("/run/rig")
-    order = json.loads((shared / "command.json").read_text())
     with (shared / "boots").open("a") as boots:
         boots.write(f"{Path('/proc/uptime').read_text().split()[0]}\n")
     sow(bytes.fromhex(order["seed"]))
     loopback_up()
-    insert(order["i2c_stub"], CHIPS)
+    for module, parameters in order["modules"]:
+        insert(module, parameters)
+    mount("configfs", "/sys/kernel/config")
     wait_for("/dev/ttyACM0", 3.0)
     count = len((shared / "boots").read_text().splitlines())
     environment = {**os.environ, **order["environment"], "APPLIANCE_RIG": str(count)}

@@ -1,7 +1,8 @@
 """Inside the rig: a guard feeds the watchdog through its service manager, hangs, and the machine is reset.
 
-First boot: start the guard on a real GPIO line, pass its WATCHDOG=1 on to /dev/watchdog as systemd does, see
-the relay energised for longer than the watchdog's patience, then stop the guard in its tracks (SIGSTOP).
+First boot: start the guard on a real GPIO line; when it energises its relay, open the watchdog and pass the
+guard's WATCHDOG=1 on to it, as systemd does; see the relay energised for longer than the watchdog's patience,
+then stop the guard in its tracks (SIGSTOP).
 Second boot: say that the machine came back.
 """
 
@@ -18,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 import kernel_gpio
 
 PATIENCE_S = 4.0
-"""softdog's, set on the kernel's command line."""
+"""The watchdog's, set where the machine is started: kernel.WATCHDOG_S."""
+START_S = 40.0
 
 
 def manager() -> socket.socket:
@@ -51,6 +53,8 @@ def main() -> None:
     command = [sys.executable, "-m", "appliance", "guard", str(config)]
     environment = {**os.environ, "NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "2000000"}
     guard = subprocess.Popen(command, env=environment)
+    while not wire.level() and time.monotonic() < START_S:
+        time.sleep(0.1)
     dog = os.open("/dev/watchdog", os.O_WRONLY)
     feed(sock, dog, 2 * PATIENCE_S)
     print(f"{time.monotonic():.1f} s: fed for {2 * PATIENCE_S:.0f} s; relay energised: {wire.level()}")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,10 @@ NOT_BUILT = (
     "tools/perf", "tools/testing",
 )  # fmt: skip
 """Files of the source that no configuration of the rig compiles."""
+MEMORY = "1024M"
+CHIPS = "chip_addr=0x48,0x53"
+"""i2c-stub: memory behind two addresses, an LM75's and an ADXL345's."""
+WATCHDOG_S = 4
 
 
 class RigError(Exception):
@@ -41,10 +46,31 @@ class RigError(Exception):
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel. linux: the program; i2c_stub: the module with the register chips."""
+    """Level 1, a machine for boot.boot. linux: the program; i2c_stub: the module with the register chips."""
 
     linux: Path
     i2c_stub: Path
+
+    def shared(self, scratch: Path) -> tuple[str, str, str]:
+        """(type, source, options) of the mount through which the machine writes to this folder."""
+        return "hostfs", "none", str(scratch)
+
+    @property
+    def modules(self) -> list[tuple[str, str]]:
+        """(file, parameters) of what is inserted first of all."""
+        return [(str(self.i2c_stub), CHIPS)]
+
+    def command(self, init: Path, options: Sequence[str], *, resets: bool) -> list[str]:
+        """How it is started. init: the first program; options: added to the kernel's command line.
+
+        resets: whether a reset may start it again by itself; this one only dies of it.
+        """
+        del resets
+        return [
+            str(self.linux), f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
+            "con=null", "con0=null,fd:1", "ssl=null", "quiet", "panic=1", f"uml_dir={init.parent}",
+            f"softdog.soft_margin={WATCHDOG_S}", f"init={init}", *options,
+        ]  # fmt: skip
 
 
 def cache() -> Path:
@@ -57,8 +83,8 @@ def source() -> Path:
     found = sorted(SOURCES.glob("linux-source-*.tar.xz"), key=_version)
     if not found:
         raise RigError(
-            f"{SOURCES}: no linux-source-*.tar.xz, expected Debian's kernel source; "
-            "run: apt-get install --no-install-recommends linux-source gcc make flex bison bc xz-utils"
+            f"{SOURCES}: no linux-source-*.tar.xz, expected Debian's kernel source; run: apt-get install "
+            "--no-install-recommends linux-source gcc libc6-dev make flex bison bc xz-utils"
         )
     return found[-1]
 
@@ -100,21 +126,21 @@ def build() -> Kernel:
         tree = Path(scratch)
         print(f"rig: unpacking {tarball.name}", flush=True)
         unpack = ["tar", "-I", "xz -T0", "-xf", str(tarball), "--strip-components=1"]
-        _run([*unpack, *(f"--exclude=*/{pattern}" for pattern in NOT_BUILT)], tree, None)
+        run([*unpack, *(f"--exclude=*/{pattern}" for pattern in NOT_BUILT)], tree, None)
         for file, found, wanted in PATCHES:
-            _patch(tree / file, found, wanted)
+            patch(tree / file, found, wanted)
         log = place / "build.log"
-        _run(["make", "ARCH=um", f"KCONFIG_ALLCONFIG={CONFIG}", "allnoconfig"], tree, log)
+        run(["make", "ARCH=um", f"KCONFIG_ALLCONFIG={CONFIG}", "allnoconfig"], tree, log)
         _check_config(tree / ".config")
         print(f"rig: compiling, log in {log}", flush=True)
-        _run(["make", "ARCH=um", f"-j{os.cpu_count() or 1}", "linux", "modules"], tree, log, counted=True)
+        run(["make", "ARCH=um", f"-j{os.cpu_count() or 1}", "linux", "modules"], tree, log, counted=True)
         shutil.copy(tree / "drivers/i2c/i2c-stub.ko", place / "i2c-stub.ko")
         shutil.copy(tree / "linux", place / "linux.new")
         (place / "linux.new").rename(place / "linux")
     return Kernel(place / "linux", place / "i2c-stub.ko")
 
 
-def _patch(file: Path, found: str, wanted: str) -> None:
+def patch(file: Path, found: str, wanted: str) -> None:
     """Change one place, if the source is old enough to have it."""
     file.write_text(re.sub(found, wanted, file.read_text(), count=1))
 
@@ -128,7 +154,7 @@ def _check_config(config: Path) -> None:
         raise RigError(f"{CONFIG.name}: Kconfig dropped {', '.join(dropped)}; add what they depend on")
 
 
-def _run(command: list[str], folder: Path, log: Path | None, *, counted: bool = False) -> None:
+def run(command: list[str], folder: Path, log: Path | None, *, counted: bool = False) -> None:
     """Run at the lowest priority; a line of progress every 200 files. Raises RigError with its end."""
     tail: list[str] = []
     with subprocess.Popen(

@@ -9,7 +9,7 @@ from vibration_ports import CHIPS, PORTS, Mounted, Trouble
 from appliance.guard.sampleclock import SampleClock
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Samples, Vibration
 from hw.recording import Gap
-from hw.sim.bus import BusFault
+from hw.sim.bus import KINDS, BusFault
 
 G = STANDARD_GRAVITY_MPS2
 every_port = pytest.mark.parametrize("mount", PORTS.values(), ids=PORTS)
@@ -267,6 +267,11 @@ REASONS_I2C = {
     "brownout": "brown-out",
 }
 ADVICE_SPI = {"nack": "expected", "stuck_sda": "expected", "corrupt": "expected", "swapped": "0x42|424242"}
+
+
+def test_every_kind_of_bus_fault_is_tried_on_every_chip():
+    """Slow transfers are no fault but a loss: `test_a_pause_between_status_and_data_is_noticed`."""
+    assert {*REASONS_I2C, "slow"} == set(KINDS)
 
 
 @every_chip
