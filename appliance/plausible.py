@@ -20,6 +20,8 @@ from appliance.wiring import miswired
 
 FEWEST_WINDOW_SAMPLES = 16
 """A shorter window carries no feature."""
+LEAST_ALARMS = 4
+"""Half of the evidence may be protected; of the rest one is being written."""
 
 
 def implausible(config: Config) -> Iterator[Fault]:
@@ -33,6 +35,7 @@ def implausible(config: Config) -> Iterator[Fault]:
     yield from maps
     if not maps:  # without them the channels are not known
         yield from _alarms(config)
+    yield from _evidence(config)
     yield from _uplink(config.uplink)
     if config.state_dir.is_relative_to(config.run_dir):
         found = f"{str(config.state_dir)!r} is in run_dir, which a restart empties"
@@ -129,6 +132,19 @@ def _maps(config: Config) -> Iterator[Fault]:
             if name not in known:
                 found = f"no quantity of {transmitter.map.name}; expected one of {', '.join(known)}"
                 yield Fault((*keys, "limits", name), f"{found}; {nearest(name, known)}", ((*keys, "map"),))
+
+
+def _evidence(config: Config) -> Iterator[Fault]:
+    """A quota that cannot hold a few alarms of these sensors."""
+    settings = config.evidence
+    bytes_per_s = sum(2 * (one.axes or 3) * (one.rate_hz or 0.0) for one in config.vibration)
+    one_mb = bytes_per_s * (settings.pre_s + settings.post_s) / 1e6 + 1.0
+    if settings.most_mb < LEAST_ALARMS * one_mb:
+        found = f"{settings.most_mb:g} MB, and an alarm of these sensors is about {one_mb:.1f} MB"
+        remedy = (
+            f"expected room for {LEAST_ALARMS}; give {LEAST_ALARMS * one_mb:.0f} or more, or fewer seconds"
+        )
+        yield Fault(("evidence", "most_mb"), f"{found}; {remedy}", (("evidence", "pre_s"),))
 
 
 def _uplink(uplink: Uplink) -> Iterator[Fault]:

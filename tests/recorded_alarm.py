@@ -17,7 +17,10 @@ from appliance.sensors import SimVibration, Trouble
 from hw.ports import Reading
 from hw.sim.relay import SimRelay
 
-TEXT = b'[machine]\nasset = "pump"\n'
+TEXT = (
+    b'[machine]\nasset = "pump"\n[geometry]\nspeed_rpm = 1480\n'
+    b"[geometry.bearing.de]\nbpfo = 3.585\nbpfi = 5.415\nbsf = 2.357\nftf = 0.398\n"
+)
 VIOLENT = (Fault(kind="outer_race", start_s=12.0, full_s=12.0, severity=1.0),)
 Act = Callable[[Protection, float], None]
 

@@ -50,7 +50,7 @@ def show(arguments: argparse.Namespace) -> int:
         except ImportError as fault:
             raise ApplianceError(f"{fault}; a picture needs matplotlib; install appliance[demo]") from fault
         evidence_picture.draw(alarm, arguments.picture)
-        print(f"picture   {arguments.picture}")
+        print(f"picture    {arguments.picture}")
     return 0
 
 

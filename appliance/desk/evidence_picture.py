@@ -1,8 +1,10 @@
 """The picture of one alarm: waveform with the trigger, spectrum and envelope spectrum with their markers."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +14,7 @@ from appliance.desk.evidence_file import Alarm
 from appliance.desk.evidence_words import score_at
 from appliance.desk.picture import envelope_spectrum
 from appliance.errors import ApplianceError
+from appliance.geometry import Geometry, Orders, orders
 from hw.evidence import Track
 
 F64 = NDArray[np.float64]
@@ -23,28 +26,37 @@ _ORDERS = (1, 2, 3)
 
 
 def draw(alarm: Alarm, picture: Path) -> None:
-    """Write the picture of the alarm's own sensor, or of the first. Raises ApplianceError."""
+    """Write the picture. Raises ApplianceError."""
+    drawn = figure(alarm)
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        drawn.savefig(picture, dpi=110)
+    except (OSError, ValueError) as fault:
+        raise ApplianceError(
+            f"{picture}: {fault}; expected a picture that can be written; name a .png"
+        ) from fault
+
+
+def figure(alarm: Alarm) -> Figure:
+    """The picture of the alarm's own sensor, or of the first. Raises ApplianceError: no waveform."""
     sensor = str(alarm.meta.get("channel", "")).partition(".")[0]
     track = next((one for one in alarm.tracks if one.sensor == sensor), next(iter(alarm.tracks), None))
     if track is None:
         raise ApplianceError(f"{alarm.path}: no waveform; expected that of one sensor; nothing can be drawn")
     at_ns = int(alarm.meta.get("at_mono_ns", alarm.record.at_mono_ns))
-    score = score_at(alarm, at_ns)
-    shaft_hz = score.metrics.get("speed_hz") if score and score.sensor == track.sensor else None
-    figure = Figure(figsize=(13, 9), layout="constrained")
-    rows = figure.subplots(3, 1)
+    geometry = _geometry(alarm)
+    shaft_hz = _shaft_hz(alarm, geometry, track.sensor, at_ns)
+    drawn = Figure(figsize=(13, 9), layout="constrained")
+    rows = drawn.subplots(3, 1)
     accel, t_s = _moving(track), _times_s(track, at_ns)
     _waveform(rows[0], track, accel, t_s)
     _spectrum(rows[1], track, accel, t_s, shaft_hz)
     _envelope(rows[2], track, accel, t_s, shaft_hz)
-    figure.suptitle(str(alarm.meta.get("reason", alarm.path.name)))
-    try:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(picture, dpi=110)
-    except (OSError, ValueError) as fault:
-        raise ApplianceError(
-            f"{picture}: {fault}; expected a picture that can be written; name a .png"
-        ) from fault
+    bearing = geometry.bearing.get(track.sensor)
+    if shaft_hz and bearing:
+        _bearing_lines(rows[2], orders(bearing), shaft_hz)
+    drawn.suptitle(str(alarm.meta.get("reason", alarm.path.name)))
+    return drawn
 
 
 def _moving(track: Track) -> F64:
@@ -113,6 +125,33 @@ def _envelope(axes: Axes, track: Track, accel: F64, t_s: F64, shaft_hz: float | 
 def _orders(axes: Axes, shaft_hz: float | None) -> None:
     for order in _ORDERS if shaft_hz else ():
         axes.axvline(order * (shaft_hz or 0.0), color="grey", lw=0.6, ls=":")
+
+
+def _geometry(alarm: Alarm) -> Geometry:
+    """What turns in the machine, as the configuration of then says."""
+    try:
+        return msgspec.convert(tomllib.loads(alarm.config.decode()).get("geometry", {}), Geometry)
+    except (ValueError, msgspec.ValidationError) as fault:
+        raise ApplianceError(
+            f"{alarm.path}: config.toml: {fault}; expected [geometry] of this version; use that of then"
+        ) from fault
+
+
+def _shaft_hz(alarm: Alarm, geometry: Geometry, sensor: str, at_ns: int) -> float | None:
+    """As measured in the window before the alarm, else the nameplate's where the speed does not vary."""
+    score = score_at(alarm, at_ns)
+    if score and score.sensor == sensor and "speed_hz" in score.metrics:
+        return score.metrics["speed_hz"]
+    return geometry.speed_rpm / 60.0 if geometry.speed_rpm and not geometry.top_speed_rpm else None
+
+
+def _bearing_lines(axes: Axes, bearing: Orders | None, shaft_hz: float) -> None:
+    if bearing is None:
+        return
+    lines = {"BPFO": bearing.bpfo, "BPFI": bearing.bpfi, "2×BSF": 2 * bearing.bsf, "FTF": bearing.ftf}
+    for name, order in lines.items():
+        axes.axvline(order * shaft_hz, color="tab:red", lw=0.8, ls="--")
+        axes.text(order * shaft_hz, 0.95, name, fontsize=8, transform=axes.get_xaxis_transform(), rotation=90)
 
 
 def _dotted(shaft_hz: float | None) -> str:

@@ -9,7 +9,7 @@ from appliance.records import ChannelState, Event, GuardState, Score
 
 def page(alarm: Alarm) -> str:
     """A page for a technician, a fact a line."""
-    return "\n".join(f"{what:9s} {words}" for what, words in _facts(alarm))
+    return "\n".join(f"{what:10s} {words}" for what, words in _facts(alarm))
 
 
 def score_at(alarm: Alarm, at_ns: int) -> Score | None:
@@ -78,6 +78,8 @@ def _since(channel: ChannelState, at_ns: int) -> str:
 
 
 def _judged(score: Score) -> Iterator[tuple[str, str]]:
+    for one in score.hypotheses:
+        yield "looks like", f"{one.fault} ({one.strength:.0%}): {one.words}"
     if "speed_hz" in score.metrics:
         yield "speed", f"{score.metrics['speed_hz']:.2f} Hz ({score.metrics['speed_hz'] * 60:.0f} rpm)"
     if score.value is not None and score.threshold:

@@ -11,6 +11,8 @@ from appliance_processes import Folder, end, eventually
 from recorded_alarm import TEXT, recorded
 
 from appliance.cli import main
+from appliance.desk import evidence_file, evidence_picture
+from appliance.errors import ApplianceError
 from hw.evidence import Track, write_evidence
 from hw.recording import load
 
@@ -77,14 +79,14 @@ def test_an_empty_box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_an_alarm_in_words(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trip, _ = names(box)
     page = said(capsys, "show", trip, box)
-    assert "alarm     machine: Danger on de.peak: 109 over 25 m/s²; relay dropped" in page
-    assert "value     de.peak: 109.1 m/s2, limit 25 m/s2" in page
-    assert "relay     de-energised (tripped: latched until reset)" in page
-    assert "since     DANGER from +0.00 s, first out, latched" in page
-    assert "beside    +2.00 s  alarm.raised: machine: Alert on de.rms" in page
-    assert "clock     de: 3200." in page
-    assert "config    SHA-256 " in page
-    assert "waveform  de: " in page
+    assert "alarm      machine: Danger on de.peak: 109 over 25 m/s²; relay dropped" in page
+    assert "value      de.peak: 109.1 m/s2, limit 25 m/s2" in page
+    assert "relay      de-energised (tripped: latched until reset)" in page
+    assert "since      DANGER from +0.00 s, first out, latched" in page
+    assert "beside     +2.00 s  alarm.raised: machine: Alert on de.rms" in page
+    assert "clock      de: 3200." in page
+    assert "config     SHA-256 " in page
+    assert "waveform   de: " in page
 
 
 def test_a_file_by_its_path_and_by_another_name_of_the_same_second(
@@ -107,6 +109,20 @@ def test_the_picture(box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     blocked = tmp_path / "a file"
     blocked.write_text("")
     assert "name a .png" in said(capsys, "show", name, box, "--picture", blocked / "p.png", status=1)
+
+
+def test_what_the_picture_marks(made: Path) -> None:
+    trip, _ = sorted((made / "evidence").iterdir())
+    alarm = evidence_file.read(trip)
+    wave, spectrum, envelope = evidence_picture.figure(alarm).axes
+    assert [line.get_xdata()[0] for line in wave.get_lines()] == [0.0]  # the alarm
+    assert wave.get_xlim()[0] < -7.9
+    orders = [line.get_xdata()[0] * 60 / 1480 for line in spectrum.get_lines()[-3:]]
+    assert orders == pytest.approx([1, 2, 3])
+    assert [text.get_text() for text in envelope.texts] == ["BPFO", "BPFI", "2×BSF", "FTF"]
+    broken = alarm._replace(config=b"[geometry]\nspeed_rpm = 'fast'\n")
+    with pytest.raises(ApplianceError, match=r"config\.toml: .*speed_rpm"):
+        evidence_picture.figure(broken)
 
 
 def test_export(box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
