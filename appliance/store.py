@@ -93,7 +93,7 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 4194304")
         db.execute("PRAGMA cache_size = -1000")
-        _verify(db, path)
+        _verify(db)
     except UnicodeDecodeError as fault:  # SQLite's own message quotes a schema that is not text any more
         db.close()
         raise _broken("the schema is no text") from fault
@@ -120,7 +120,7 @@ def _our_tables() -> set[tuple[bytes]]:
         return _tables(db)
 
 
-def _verify(db: sqlite3.Connection, path: Path) -> None:
+def _verify(db: sqlite3.Connection) -> None:
     """Make the tables of a new file; refuse a broken file or the database of something else."""
     verdict = "ok"
     if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
@@ -132,9 +132,6 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict == "ok" and _tables(db) != _our_tables():
         verdict = "tables that are not ours any more"
-    with path.open("rb") as file:
-        if file.read(100)[18:19] > b"\x02":  # its write version: quick_check passes, yet no write will
-            verdict = "of a format that may only be read"
     if verdict != "ok":
         raise _broken(verdict)
 
@@ -209,7 +206,7 @@ class Store:
                 self._begin_anew()
             return self._insert(events)
         except sqlite3.DatabaseError as fault:
-            if not is_damage(fault):
+            if not (is_damage(fault) or self._may_only_be_read(fault)):
                 raise self._refusal(fault) from fault
         self._begin_anew()
         try:
@@ -228,6 +225,11 @@ class Store:
         seqs += [row[0] for row in self._db.execute("SELECT seq FROM journal ORDER BY id DESC LIMIT 1")]
         self._seq = max(seqs, default=0)
         self._given = 0
+
+    def _may_only_be_read(self, fault: sqlite3.Error) -> bool:
+        """Whether the file itself says so, in a byte that `quick_check` passes, and not a lack of rights."""
+        refused = getattr(fault, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+        return refused and os.access(self._path, os.W_OK)
 
     def _begin_anew(self) -> None:
         self._db.close()

@@ -260,9 +260,9 @@ def test_a_store_cut_short_anywhere_takes_events(sound_store, tmp_path):
         stores_again(folder / "events.db")
 
 
-@pytest.mark.parametrize("schema", [b"CREATE", b"TABLE"])
-def test_a_store_whose_schema_is_no_text_is_set_aside(sound_store, schema):
-    """SQLite quotes it in its message, which Python then cannot decode."""
+@pytest.mark.parametrize("schema", [b"CREATE", b"TABLE", b"payload", b"BLOB"])
+def test_a_store_whose_tables_are_not_ours_any_more_is_set_aside(sound_store, schema):
+    """SQLite may quote it in its message, which Python then cannot decode."""
     whole = sound_store.read_bytes()
     sound_store.write_bytes(whole.replace(schema, schema[:-1] + b"\xc5"))
     store = Store(sound_store)
@@ -275,6 +275,7 @@ def test_a_store_that_may_only_be_read_by_its_header_is_set_aside(sound_store):
         file.seek(18)
         file.write(b"\x22")
     store = Store(sound_store)
+    store.accept([event()])
     assert [one.name for one in store.set_aside] == ["events.db.damaged-1"]
     store.close()
 
