@@ -1,7 +1,9 @@
 """The rig: its kernel is found or its absence named, its machine obeys, and its watchdog bites."""
 
+import lzma
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,18 +16,31 @@ RIG = Path(__file__).resolve().parents[2] / "tools" / "rig"
 sys.path.insert(0, str(RIG))
 
 import boot  # noqa: E402
+import debian  # noqa: E402
+import initrd  # noqa: E402
 import kernel  # noqa: E402
+import pi  # noqa: E402
+import vm  # noqa: E402
 
 BUILT = kernel.built()
+CI = os.environ.get("CI") == "true"
 needs_kernel = pytest.mark.skipif(
-    BUILT is None and os.environ.get("CI") != "true",
-    reason="the rig's kernel is not built; run: tools/rig/rig build",
+    BUILT is None and not CI, reason="the rig's kernel is not built; run: tools/rig/rig build"
+)
+needs_pc = pytest.mark.skipif(
+    vm.built() is None and not CI, reason="the rig's PC is not built; run: tools/rig/rig build --level 2"
+)
+needs_pi = pytest.mark.skipif(
+    not all(debian.place(*packages).exists() for packages in (debian.QEMU, pi.SYSTEM)),
+    reason="the rig's Raspberry Pi has not been fetched; run: tools/rig/rig pi",
 )
 
 
-def rig(*arguments: str, limit_s: float) -> subprocess.CompletedProcess[str]:
+def rig(*arguments: str, limit_s: float, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(RIG / "rig"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=limit_s, check=False, env=os.environ | environment
+    )
 
 
 def test_without_the_kernels_source_it_says_what_to_install(tmp_path, monkeypatch):
@@ -53,6 +68,16 @@ def test_an_option_that_kconfig_drops_is_told(tmp_path):
     (tmp_path / ".config").write_text(kernel.CONFIG.read_text().replace("CONFIG_GPIO_SIM=y", "# not set"))
     with pytest.raises(kernel.RigError, match="Kconfig dropped CONFIG_GPIO_SIM=y; add"):
         kernel._check_config(tmp_path / ".config")
+
+
+def test_modules_stand_after_what_they_need_and_what_is_built_in_is_left_out(tmp_path):
+    needs = {"g_serial": "libcomposite,usb-f-acm", "usb-f-acm": "libcomposite", "libcomposite": "configfs"}
+    for name, depends in needs.items():
+        content = b"\x7fELF\0depends=" + depends.encode() + b"\0vermagic=6.1\0"
+        (tmp_path / f"{name}.ko.xz").write_bytes(lzma.compress(content))
+    found = initrd.modules([tmp_path], ["g-serial", "libcomposite", "i2c_core"])
+    assert list(found) == ["libcomposite", "usb_f_acm", "g_serial"]
+    assert found["libcomposite"].startswith(b"\x7fELF")
 
 
 @needs_kernel
@@ -94,9 +119,8 @@ def test_the_drivers_on_the_kernels_own_hardware():
     contract = ("tests/hw/contract/test_relay.py", "tests/hw/contract/test_input.py")
     done = rig("run", "tests/hw/kernel", *contract, limit_s=200.0)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed
-    assert int(passed[1]) >= 45  # without rpi-lgpio; with it 55
+    passed = re.findall(r"(\d+) passed", done.stdout)  # of each port, and of all
+    assert int(passed[-1]) >= 45  # without rpi-lgpio; with it 55
     assert "failed" not in done.stdout
 
 
@@ -127,3 +151,47 @@ def test_interrupted_it_ends_what_it_started(number):
     assert started.returncode == 130
     assert "everything it started is ended" in said
     assert machines() <= before
+
+
+@needs_pc
+@pytest.mark.slow
+def test_where_level_1_does_not_boot_level_2_runs_the_tests(tmp_path, monkeypatch):
+    """A kernel that ends at once in place of User Mode Linux; the PC is the real one."""
+    for packages in (debian.QEMU, vm.KERNEL):
+        real = debian.place(*packages)
+        (tmp_path / real.name).symlink_to(real)
+    monkeypatch.setenv("RIG_CACHE", str(tmp_path))
+    broken = kernel._place(kernel.source())
+    broken.mkdir()
+    shutil.copy("/bin/true", broken / "linux")
+    (broken / "i2c-stub.ko").touch()
+    done = rig("run", "tests/hw/kernel/test_kernel_serial.py", limit_s=200.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "level 1 cannot be had, so level 2" in done.stdout
+    assert "4 passed" in done.stdout
+
+
+@needs_kernel
+@pytest.mark.slow
+def test_hours_of_virtual_time_without_the_broker_lose_nothing():
+    done = rig("day", "0.02", limit_s=200.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted = re.search(r"accepted (\d+), delivered (\d+), lost 0", done.stdout)
+    assert counted, done.stdout
+    assert counted[1] == counted[2]
+    assert int(counted[1]) >= 7
+
+
+def test_days_that_are_no_number_are_refused():
+    done = rig("day", "a week", limit_s=20.0)
+    assert done.returncode == 1
+    assert "'a week': expected a number of days above 0" in done.stderr
+
+
+@needs_pi
+@pytest.mark.slow
+def test_a_raspberry_pi_reads_and_drives_what_is_outside_of_it():
+    done = rig("pi", limit_s=300.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "set to -12.5 °C, hw.lm75 reads -12.5 °C" in done.stdout
+    assert "8 of 8 as expected" in done.stdout

@@ -1,8 +1,7 @@
 """First process of the rig's machine: makes /dev and /proc, runs one command, powers off.
 
-Arguments: the folder shared with the host. In it: command.json (how it is mounted to write, the modules to
-insert; argv, folder and environment of the command), boots (a line for every boot), status (the command's exit
-status, written last).
+Arguments: the folder shared with the host. In it: command.json (how it is mounted to write; modules to
+insert; argv, folder and environment of the command), boots (a line a boot), status (its own, written last).
 """
 
 import ctypes

@@ -14,6 +14,10 @@ def executable(content: bytes) -> Entry:
     return stat.S_IFREG | 0o755, content
 
 
+def link(target: str) -> Entry:
+    return stat.S_IFLNK | 0o777, target.encode()
+
+
 def folder() -> Entry:
     return stat.S_IFDIR | 0o755, b""
 
@@ -27,7 +31,7 @@ def tree(root: Path, wanted: Iterable[Path]) -> dict[str, Entry]:
 
 def _entry(path: Path) -> Entry:
     if path.is_symlink():
-        return stat.S_IFLNK | 0o777, str(path.readlink()).encode()
+        return link(str(path.readlink()))
     return stat.S_IFREG | path.stat().st_mode & 0o755, path.read_bytes()
 
 

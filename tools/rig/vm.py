@@ -1,4 +1,4 @@
-"""Level 2: a PC played by QEMU, with Debian's own kernel: slower than level 1, but nothing in it is special."""
+"""Level 2: a PC played by QEMU with Debian's own kernel: slower than level 1, nothing special in it."""
 
 import shutil
 import tempfile
