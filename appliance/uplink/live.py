@@ -152,9 +152,12 @@ class Live:
 
 
 def _oldest_s(outbox: Outbox) -> int:
-    """Age of the oldest event in the outbox, whole seconds."""
+    """Age of the oldest event in the outbox, whole seconds; 0 where it is damaged."""
     row = outbox.oldest()
     if row is None:
         return 0
-    event = msgspec.json.decode(row.payload, type=Event)
+    try:
+        event = msgspec.json.decode(row.payload, type=Event)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
     return max(0, (time.time_ns() - event.at_utc_ns) // 1_000_000_000)

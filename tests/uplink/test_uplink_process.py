@@ -1,8 +1,10 @@
 """The uplink against real brokers and a guard's real socket."""
 
+import contextlib
 import os
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -109,6 +111,20 @@ def test_events_arrive_once_in_order_of_class_and_leave_the_outbox(plant, tmp_pa
         paho = [t.name for t in threading.enumerate() if "paho" in t.name]
         assert paho == ["paho-mqtt-client-plant"]
     assert len(plant.events()) == len(set(plant.events()))
+
+
+def test_an_event_damaged_in_the_store_is_counted_and_kept_and_holds_up_no_other(plant, tmp_path):
+    store = Store(tmp_path / "events.db")
+    accepted = store.accept([event(), event(), event()])
+    with contextlib.closing(sqlite3.connect(tmp_path / "events.db")) as db, db:
+        for one, payload in zip(accepted, (b'{"kind":"al\xff', b'{"kind":7}'), strict=False):
+            db.execute("UPDATE outbox SET payload = ? WHERE id = ?", (payload, one.id))
+    with running(config(tmp_path, plant.port, health_period_s=0.2)):
+        eventually(lambda: plant.events() == [accepted[2].id])
+        eventually(lambda: plant.of("health") and plant.of("health")[-1]["refused"] == 2)
+        outbox = Outbox(tmp_path / "events.db")
+        assert [row.key[1] for row in outbox.pending({}, 9)][:2] == [one.id for one in accepted[:2]]
+        outbox.close()
 
 
 def test_birth_will_and_farewell(plant, tmp_path):
