@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from appliance.errors import ApplianceError
 from appliance.guard.feed import Feed
 from appliance.guard.protection import Protection
 from appliance.guard.rack import Value
-from appliance.records import ChannelState, Level, Reset
+from appliance.records import BypassState, ChannelState, Level, Reset, TripGroupState
 from appliance.sensors import SimTemperature, SimVibration
 from hw.ports import Reading
 from hw.sim.relay import SimRelay
@@ -140,6 +141,29 @@ def test_a_guard_that_goes_away_is_told(tmp_path):
         status.show(config, as_json=False)
     thread.join()
     listener.close()
+
+
+def test_a_bypass_is_loud_and_says_how_long_it_runs():
+    bypass = BypassState("anna", "probe changed", 5, 5 + 3_723 * 10**9)
+    assert status._bypass(bypass, 10**9 + 5) == "NO TRIP for 1 h 02 min 02 s more, by anna: probe changed"
+    assert status._bypass(bypass, 10**13).startswith("NO TRIP for 0 h 00 min 00 s")
+
+
+def test_a_trip_group_shows_its_votes():
+    group = TripGroupState("pair", 1, ("a", "b", "c"), ("a",), ("b",), tripped=True)
+    assert status._group_line(group) == (
+        "group    pair: 1 of 3 in Danger, 1 would trip; Danger: a; without a vote: b; TRIPPED"
+    )
+    assert status._group_line(TripGroupState("pair", 2, ("a", "b"))) == (
+        "group    pair: 0 of 2 in Danger, 2 would trip"
+    )
+
+
+def test_a_channel_shows_zone_acknowledgement_and_shelving():
+    channel = ChannelState("de.velocity", Level.ALERT, True, 3.1, "mm/s", 2.8, 4.5, 0, zone="C")
+    assert status._channel_line(channel).endswith("(limits 2.8 / 4.5) ALERT, zone C")
+    more = msgspec.structs.replace(channel, acknowledged=False, shelved=True)
+    assert status._channel_line(more).endswith("ALERT, zone C, not acknowledged, SHELVED")
 
 
 @given(
