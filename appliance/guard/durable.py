@@ -78,7 +78,8 @@ class Durable:
             log.warning("the event store does not answer; the newest events may be missing in it")
             return
         late = self._waiting(0.0)
-        self._enter_log()
+        if not self._enter_log():
+            log.warning("%d events are not in the event log: it cannot be written", len(self._unlogged))
         if late:
             self._write(late)
         self._journal.close()
