@@ -43,6 +43,7 @@ def describe(path: Path) -> str:
             *(f"trip {trip.name}: {_vote(trip)}" for trip in config.trip),
             f"trip alone: {', '.join(_alone(config, channels)) or 'none'}",
             f"start-up: {_start_up(document)}",
+            f"contacts: {_contacts(config)}",
             f"NOT OK: {config.limits.not_ok} after {config.limits.not_ok_delay_s:g} s",
             f"broker: {f'{up.host}:{up.port}' if up.enabled else 'none (uplink off)'}",
             f"state: {config.state_dir}, run: {config.run_dir}, on stop: {config.on_stop}",
@@ -149,6 +150,10 @@ def _alone(config: Config, channels: tuple[Listed, ...]) -> list[str]:
     grouped = {name for trip in config.trip for name in trip.members}
     voting = (one for one in channels if not one.learned and votes_for_trip(config, one))
     return [one.name for one in voting if one.name not in grouped]
+
+
+def _contacts(config: Config) -> str:
+    return ", ".join(f"{name} ({driver(spec)})" for name, spec in config.inputs.wired.items()) or "none"
 
 
 def _start_up(document: Document[Config]) -> str:

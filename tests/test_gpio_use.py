@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from config_files import faults, written
 
-from appliance.check import load
+from appliance.check import describe, load
 from appliance.pins import GpioContact, RpiGpioContact, SimContact
 
 RELAY = '[relay]\ndriver = "gpio"\nchip = "pinctrl-bcm2711"\nline = 17\n'
@@ -74,7 +74,10 @@ def test_what_hangs_on_the_pins_is_read_as_written(tmp_path: Path) -> None:
         "startup": GpioContact("pinctrl-bcm2711", 5, active_low=True),
         "running": RpiGpioContact(6, active_low=False),
     }
+    words = "contacts: bypass_key (sim), startup (gpio), running (rpi_gpio)"
+    assert words in describe(tmp_path / "appliance.toml").splitlines()
     assert load(written(tmp_path, "")).inputs.wired == {}
+    assert "contacts: none" in describe(tmp_path / "appliance.toml").splitlines()
 
 
 def test_a_contact_without_driver_or_by_another_name_is_a_fault(tmp_path: Path) -> None:
