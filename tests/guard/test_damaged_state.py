@@ -1,6 +1,7 @@
 """A bit turned over, or the end missing, anywhere in what the guard keeps: safe, told, kept, no crash."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -348,6 +349,10 @@ def test_a_guard_whose_every_file_is_damaged_protects_tells_and_keeps_them(folde
     assert (state / "events.db.damaged-1").read_bytes() == b"no database" * 500
     assert torn.endswith((state / "journal" / "000001.torn-0").read_bytes())
     assert logged(folder)["config.changed"]["who"].startswith("owner of the file: ")
+    in_force = hashlib.sha256(folder.config.read_bytes()).hexdigest()
+    assert in_force[:12] in logged(folder)["boot"]["message"]
+    last = files(state / "journal")[-1].read_bytes().splitlines()[-1]
+    assert json.loads(last)["config"] == in_force
     head = folder.state()
     assert verify(state / "journal").breaks == ()
     assert head.log_seq >= len(told)
