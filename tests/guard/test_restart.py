@@ -104,6 +104,15 @@ def test_a_key_that_was_turned_stays_turned_and_ends_its_bypass() -> None:
     assert one.bypass() is None
 
 
+@pytest.mark.parametrize("left_s", [60.1, 1e300])
+def test_what_was_kept_is_no_longer_than_may_be_asked_for(left_s: float) -> None:
+    kept = Latch(shelved_s={"a": left_s}, bypass=KeptBypass("bob", "repair", left_s))
+    one = Rack(spec(bypass_longest_ns=60 * S, shelve_longest_ns=50 * S), kept=kept)
+    one.step(7 * S, Tick())
+    assert one.bypass() == BypassState("bob", "repair", 7 * S, 67 * S)
+    assert one.kept().shelved_s == {"a": 50.0}
+
+
 def test_a_condition_that_goes_on_trips_one_delay_after_a_restart() -> None:
     delayed = spec(channel("a", danger_delay_ns=3 * S))
     one = Rack(delayed, kept=Latch())
