@@ -148,7 +148,7 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     temperature_degc: Limit = Limit(alert=80.0, danger=95.0)
     """Temperature, °C."""
     temperature_slope_degc_per_min: Limit = Limit(alert=5.0, danger=10.0, delay_s=30.0)
-    """Rise of temperature, °C/min."""
+    """Rise of temperature over the last two minutes, °C/min."""
     score_ratio: Limit = Limit(alert=1.0, delay_s=10.0)
     """Learned score over its threshold. It raises an Alert alone, and trips only by a vote ([[trip]])."""
     channels: dict[str, Limit] = {}

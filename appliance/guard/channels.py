@@ -37,7 +37,6 @@ def of(config: Config) -> tuple[Channel, ...]:
 
 def _channel(config: Config, one: Listed) -> Channel:
     limit = one.limit
-    not_ok = _NOT_OK_LEVEL[limit.not_ok or config.limits.not_ok]
     danger_delay_s = limit.delay_s if limit.danger_delay_s is None else limit.danger_delay_s
     by_state = {state: getattr(limit, state.value) for state in STATES}
     return Channel(
@@ -54,10 +53,17 @@ def _channel(config: Config, one: Listed) -> Channel:
         multiplied=one.multiplied,
         learned=one.learned,
         zone_edges=one.zone_edges,
-        not_ok_level=min(not_ok, Level.ALERT) if one.learned else not_ok,  # a silent model never trips
+        not_ok_level=_not_ok(config, one),
         not_ok_delay_ns=round(config.limits.not_ok_delay_s * 1e9),
         realarm_ns=round(limit.realarm_s * 1e9),
     )
+
+
+def _not_ok(config: Config, one: Listed) -> Level:
+    """What NOT OK counts as. Where no level is watched, nobody is told of it unless the file says so."""
+    watched = any(levels.alert is not None or levels.danger is not None for _, levels in one.levels)
+    level = _NOT_OK_LEVEL[one.limit.not_ok or (config.limits.not_ok if watched else "ignore")]
+    return min(level, Level.ALERT) if one.learned else level  # a silent model never trips
 
 
 def _setpoints(levels: Levels) -> Setpoints:

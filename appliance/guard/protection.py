@@ -46,6 +46,8 @@ from hw.ports import Quantities, Reading, Relay, Samples, Vibration
 
 _DEGC_RANGE = (-55.0, 200.0)
 _FRESH_NS = 5_000_000_000
+_TEMPERATURE_SLOPE_S = 120.0
+"""A bearing that seizes must not hide in ten steady minutes before."""
 _TICK_S = 0.2
 _KEEP_S = 60.0
 """So often a bypass or a shelving that runs is written down, for what is left of it after a power cut."""
@@ -80,7 +82,7 @@ class Protection:
         self._tracer = Tracer(self._rack)
         self._actuator = Actuator(relay, self._relay_fault)
         self._watches = {name: VibrationWatch(name, sensor) for name, sensor in vibration.items()}
-        self._slopes = {spec.name: Slope() for spec in config.temperature}
+        self._slopes = {spec.name: Slope(_TEMPERATURE_SLOPE_S) for spec in config.temperature}
         self._velocity_slopes = {name: Slope() for name in self._watches}
         self._readings: dict[str, TemperatureReading] = {}
         self._quantities = quantities.unheard(config)
@@ -327,7 +329,7 @@ class Protection:
         if action != "none":
             self._actuator.check()
         if action == "relay_closed" and not told:
-            self.note(EventKind.AUDIT, "relay.energised", "every protected channel is judged", action=action)
+            self.note(EventKind.AUDIT, "relay.energised", "no reason to drop it stands", action=action)
 
     def _keep(self) -> None:
         """Have the latch written down."""
