@@ -67,7 +67,7 @@ class SimContact(Struct, forbid_unknown_fields=True, frozen=True, tag_field="dri
 
 
 class GpioContact(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="gpio"):
-    """A contact on a GPIO line of the kernel (libgpiod), pulled inside the chip to the level of an open one."""
+    """A contact on a GPIO line of the kernel (libgpiod), pulled in the chip to the level of an open one."""
 
     chip: Annotated[str, Meta(min_length=1)]
     """Label of the GPIO chip, as for the relay."""
