@@ -293,6 +293,14 @@ def test_what_was_changed_with_care_is_found_and_named(tmp_path, case):
     assert str(path) in str(caught.value)
 
 
+def test_a_sensor_whose_clock_is_far_off_is_read_back(tmp_path):
+    """The alarm may be about that very clock; as a recording to learn from it is refused."""
+    write_evidence(tmp_path / "e.npz", [track(rate_hz=31.0)])
+    assert read_evidence(tmp_path / "e.npz").tracks[0].rate_hz == 31.0
+    with pytest.raises(RecordingError, match="rate 31 Hz"):
+        load(tmp_path / "e.npz")
+
+
 def test_blocks_that_do_not_fit_the_samples(tmp_path):
     blocks = recorded().blocks
     blocks["n"][0] = 401
