@@ -31,12 +31,14 @@ _MOST_STARTS = 1 << 21
 _SEED_EPOCH_S = 1_767_225_600
 _SEED_STEP_S = 600
 _MOST_SET_ASIDE = 9
+_OUTBOX = """CREATE TABLE outbox(prio INTEGER NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    payload BLOB NOT NULL, PRIMARY KEY (prio, id)) WITHOUT ROWID"""
+_JOURNAL = "CREATE TABLE journal(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, payload BLOB NOT NULL)"
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 PRAGMA application_id = {_APPLICATION_ID};
-CREATE TABLE IF NOT EXISTS outbox(prio INTEGER NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL,
-    payload BLOB NOT NULL, PRIMARY KEY (prio, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journal(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, payload BLOB NOT NULL);
+{_OUTBOX};
+{_JOURNAL};
 COMMIT;
 """
 
@@ -110,16 +112,6 @@ def _broken(verdict: str) -> sqlite3.DatabaseError:
     return fault
 
 
-def _tables(db: sqlite3.Connection) -> set[tuple[bytes]]:
-    return set(db.execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema"))
-
-
-def _our_tables() -> set[tuple[bytes]]:
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.executescript(_SCHEMA)
-        return _tables(db)
-
-
 def _verify(db: sqlite3.Connection) -> None:
     """Make the tables of a new file; refuse a broken file or the database of something else."""
     verdict = "ok"
@@ -130,7 +122,8 @@ def _verify(db: sqlite3.Connection) -> None:
             db.executescript(_SCHEMA)
     if verdict == "ok":
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict == "ok" and _tables(db) != _our_tables():
+    tables = {row[0] for row in db.execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema")}
+    if verdict == "ok" and tables != {_OUTBOX.encode(), _JOURNAL.encode()}:
         verdict = "tables that are not ours any more"
     if verdict != "ok":
         raise _broken(verdict)

@@ -14,9 +14,9 @@ from appliance.guard import chain
 from appliance.guard.chain import Head, Line
 from appliance.records import Event, EventKind
 
-FILE_BYTES = 1 << 20
+FILE_BYTES = 1 << 18
 """A file that has reached this is followed by the next."""
-MOST_FILES = 64
+MOST_FILES = 256
 
 
 def belongs(event: Event) -> bool:
