@@ -10,7 +10,7 @@ from math import log2, sqrt
 import numpy as np
 
 from appliance.analysis.impacts import SURE_DB, Impacts, Named
-from appliance.analysis.lines import BLADE, MESH, MESH_SIDEBANDS, NOISE, UNITS, Lines, name_of
+from appliance.analysis.lines import BLADE, IMPACTS, MESH, MESH_SIDEBANDS, NOISE, UNITS, Lines, name_of
 from appliance.geometry import Geometry
 from appliance.records import Hypothesis, Validity
 
@@ -32,10 +32,16 @@ PRESENT = 0.2
 """Share of 1× from which a harmonic counts as present while nothing is learnt."""
 HARMONICS = tuple(float(k) for k in range(1, 11))
 HALVES = (0.5, 1.5, 2.5)
+LOUDER_IMPACTS = 2.0
+"""Sound bearings knock a little too: impacts count from so many times what they were."""
 LOUDER = 1.4
 """A floor so many times its normal is up; less is weather and load."""
 MESH_LEAST_MPS2 = 0.3
+LEAST_SIDEBANDS, MOST_SIDEBANDS = 0.15, 0.8
+"""Sidebands over mesh. More than MOST_SIDEBANDS is no mesh, but a resonance that every order excites."""
 LOOSE_HARMONICS = 4
+MOSTLY_FIRST = 0.75
+"""Where so much of the rise is 1×, what else rose is what 1× drives: supports are never quite linear."""
 
 _VALIDITY = {
     Validity.GAP: (0.5, "samples are missing"),
@@ -90,27 +96,31 @@ def diagnose(
         compared: whether the impacts were compared with the frequencies of a bearing.
         axial: row of `lines.by_axis_mms` that lies along the shaft.
     """
-    found = _impacts(impacts, lines, compared=compared)
+    found = _impacts(impacts, lines, normal, compared=compared)
+    knocks = bool(found)
     found += _Shaft(lines, normal).hypotheses(axial)
     loose = any(one.fault == "looseness" for one in found)
-    found += _gear(lines, normal, geometry, doubt=bool(impacts) or loose)
+    found += _gear(lines, normal, geometry, doubt=knocks or loose)
     found += _blades(lines, normal)
-    if impacts is None:
+    if not knocks:
         surest = max((one.strength for one in found), default=0.0)
         found += _lubrication(lines, normal, doubt=surest >= WITHOUT_NORMAL)
     told = [one for one in found if one.strength >= WEAKEST]
     return tuple(sorted(told, key=lambda one: -one.strength)[:MOST])
 
 
-def _impacts(impacts: Impacts | None, lines: Lines, *, compared: bool) -> list[Hypothesis]:
+def _impacts(impacts: Impacts | None, lines: Lines, normal: Normal, *, compared: bool) -> list[Hypothesis]:
     if impacts is None:
         return []
     named, family = impacts.named, impacts.named.family if impacts.named else impacts.family
-    strength = 0.5 + 0.5 * min(1.0, (family.height_db - SURE_DB) / 8.0)
-    low, high = impacts.band_hz
-    up = f"{family.height_db:.0f} dB over the floor of the envelope {low:g}–{high:g} Hz"
+    was = normal.get(IMPACTS)
+    if was and family.level_mps2 < LOUDER_IMPACTS * was[1]:
+        return []
+    strength = (0.5 + 0.5 * min(1.0, (family.height_db - SURE_DB) / 8.0)) * (1.0 if was else 0.8)
+    up = f"{family.height_db:.0f} dB over the floor; "
+    up += changed("impacts", family.level_mps2, "m/s²", was if was and was[1] else None)
     if named is None:
-        words = f"impacts repeat at {family.hz:.1f} Hz"
+        words = f"repeat at {family.hz:.1f} Hz"
         if lines.speed_hz is None:
             return [_hypothesis("impacts", 0.4 * strength, f"{words}; speed not certain, so not named; {up}")]
         name = "none of this bearing's" if compared else "give the bearing's geometry to name it"
@@ -164,10 +174,10 @@ class _Shaft:
         whole = sum(self.rise[order] ** 2 for order in HARMONICS)
         if whole == 0.0:
             return []
-        loose = self._looseness()
-        doubt = 0.4 if loose else 1.0
         first = self.rise[1.0] ** 2 / whole
         coupled = (self.rise[2.0] ** 2 + self.rise[3.0] ** 2) / whole
+        loose = self._looseness(0.5 if first >= MOSTLY_FIRST else 1.0)
+        doubt = 0.4 if loose and first < MOSTLY_FIRST else 1.0
         found = [loose] if loose else []
         if first >= 0.6:
             words, radial = self._radial(axial)
@@ -179,12 +189,12 @@ class _Shaft:
             found.append(_hypothesis("misalignment", doubt * coupled * self._growth(most), told))
         return found
 
-    def _looseness(self) -> Hypothesis | None:
+    def _looseness(self, doubt: float) -> Hypothesis | None:
         high = [order for order in HARMONICS if order >= 4 and self.rise[order] > 0.0]
         halves = [order for order in HALVES if self.rise[order] > 0.0]
         if len(high) < (2 if halves else LOOSE_HARMONICS):
             return None
-        strength = min(1.0, 0.3 + 0.1 * len(high) + (0.2 if halves else 0.0))
+        strength = doubt * min(1.0, 0.3 + 0.1 * len(high) + (0.2 if halves else 0.0))
         strength *= 1.0 if name_of(high[0]) in self.normal else WITHOUT_NORMAL
         half = f" and {', '.join(map(name_of, halves))}" if halves else ""
         told = f"{len(high)} of the harmonics 4× to 10×{half} raised; {self._changed(name_of(high[0]))}"
@@ -221,16 +231,18 @@ def _gear(lines: Lines, normal: Normal, geometry: Geometry, *, doubt: bool) -> l
     mesh, sidebands = lines.figures.get(MESH, 0.0), lines.figures.get(MESH_SIDEBANDS, 0.0)
     if not lines.mesh_order or lines.speed_hz is None or mesh < MESH_LEAST_MPS2:
         return []
+    if geometry.teeth is None and sidebands > MOST_SIDEBANDS * mesh:
+        return []
     if MESH in normal:
         was, beside = normal[MESH][1], normal[MESH_SIDEBANDS][1]
-        if mesh < RAISED * was or sidebands < max(RAISED * beside, 0.15 * mesh):
+        if mesh < RAISED * was or sidebands < max(RAISED * beside, LEAST_SIDEBANDS * mesh):
             return []
         strength = 0.1 + _growth(mesh, max(was, 0.25 * MESH_LEAST_MPS2))
-    elif 0.35 * mesh <= sidebands <= 1.2 * mesh:
+    elif sidebands >= 2 * LEAST_SIDEBANDS * mesh:
         strength = WITHOUT_NORMAL
     else:
         return []
-    strength *= (1.0 if geometry.teeth else 0.7) * (0.25 if doubt else 1.0)
+    strength = min(strength, 1.0 if geometry.teeth else 0.6) * (0.25 if doubt else 1.0)
     hz = lines.mesh_order * lines.speed_hz
     what = f"gear mesh {lines.mesh_order}× = {hz:.0f} Hz" if geometry.teeth else f"tone {hz:.0f} Hz"
     was_there = MESH in normal and normal[MESH][1] > 0.0
@@ -252,7 +264,8 @@ def _lubrication(lines: Lines, normal: Normal, *, doubt: bool) -> list[Hypothesi
     if was is None or value < LOUDER * was[1]:
         return []
     strength = min(0.7, 0.35 + 0.45 * log2(value / was[1])) * (0.4 if doubt else 1.0)
-    words = f"noise at high frequencies {value / was[1]:.1f}× its normal, no impacts; or the load rose"
+    louder = f"noise at high frequencies {value / was[1]:.1f}× its normal"
+    words = f"{louder}, no impacts beside the shaft's; or the load rose"
     return [_hypothesis("lubrication", strength, words)]
 
 

@@ -63,12 +63,8 @@ class Envelope:
         return EnvelopeFigures(np.sqrt(unwindowed), kurtosis, line)
 
     def modulation(self, hann: C64) -> F32:
-        """Depth of each modulation of the band, (axes, bins) from 0 Hz in steps of rate / n.
-
-        The amplitude spectrum of the squared envelope over its mean: 1 at 0 Hz.
-        """
-        spectrum = self._lines(self._squared(hann), slice(0, self._modulations.stop))
-        return np.divide(spectrum, np.maximum(spectrum[:, :1], np.float32(FLOOR_MPS2**2)))
+        """Amplitude spectrum of the squared envelope, (axes, bins), m²/s⁴, from 0 Hz in steps of rate / n."""
+        return self._lines(self._squared(hann), slice(0, self._modulations.stop))
 
     def _squared(self, hann: C64) -> F32:
         """The squared envelope, (axes, samples)."""

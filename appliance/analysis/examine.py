@@ -7,7 +7,7 @@ import numpy as np
 from appliance.analysis.diagnose import Normal, diagnose
 from appliance.analysis.features import Analysed
 from appliance.analysis.impacts import EnvelopeSpectra
-from appliance.analysis.lines import Lines, read
+from appliance.analysis.lines import IMPACTS, read
 from appliance.analysis.speed import speed_hz
 from appliance.geometry import Bearing, Geometry, orders
 from appliance.records import Hypothesis
@@ -45,9 +45,11 @@ class Examiner:
         """What came before has nothing to do with what comes next."""
         self._windows.clear()
 
-    def lines(self, analysed: Analysed, speed_hz: float | None) -> Lines:
-        """The lines of one window, for learning what is normal."""
-        return read(analysed.power, analysed.rate_hz, self._n, speed_hz, self._geometry)
+    def figures(self, analysed: Analysed, speed_hz: float | None) -> dict[str, float]:
+        """What one window of normal running shows, for `diagnose.normal_of`."""
+        lines = read(analysed.power, analysed.rate_hz, self._n, speed_hz, self._geometry)
+        impacts = self._envelopes.find([analysed.hann], speed_hz, None)
+        return lines.figures | {IMPACTS: impacts.family.level_mps2 if impacts else 0.0}
 
     def __call__(self) -> tuple[Hypothesis, ...]:
         """What the windows taken look like; none where nothing is unusual or nothing was taken."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from appliance.analysis.bands import envelope_bands
 from appliance.analysis.envelope import Envelope
 from appliance.analysis.fft import C64
+from appliance.analysis.spectrum import HANN_MEAN_SQUARE
 from appliance.geometry import Orders
 
 F64 = NDArray[np.float64]
@@ -28,12 +29,15 @@ SLIP = 0.02
 SPEED_UNCERTAINTY = 0.005
 """Of a measured speed, relative. A nameplate's is too large: two bearings' factors differ by less."""
 NEAR_BINS = 1.6
+SHAFT_BINS = 0.8
+"""A line this near to a multiple of the shaft, and 0.2 % of its frequency, is the shaft's."""
 SURE_DB = 7.0
-"""Mean height of a family from which it is one. On noise and healthy machines at most 5.5 (DIAGNOSIS.md)."""
+"""Mean height of a family from which it is one. Measured on noise, 150 times: one window 6.0 at most."""
 LINE_DB = 5.0
 """Height of one line from which it counts as seen."""
 RIVAL = 1.2
-"""A family that is so many times as high as the named one, and no part of it, forbids the name."""
+"""A family so many times as high as one with its sidebands, and no part of it, forbids the name; without
+sidebands any higher one does."""
 LOPSIDED = 0.5
 LOWEST_ORDER = 1.6
 LOWEST_HZ, HIGHEST_HZ = 20.0, 330.0
@@ -41,11 +45,15 @@ LOWEST_HZ, HIGHEST_HZ = 20.0, 330.0
 
 
 class Family(NamedTuple):
-    """f, 2f, 3f in the envelope. height_db: mean over the floor. seen: which harmonics stand out."""
+    """f, 2f, 3f in the envelope. height_db: mean over the floor. seen: which harmonics stand out.
+
+    level_mps2: how large a modulation at f is, as an amplitude of acceleration.
+    """
 
     hz: float
     height_db: float
     seen: tuple[int, ...]
+    level_mps2: float
 
 
 class Named(NamedTuple):
@@ -66,6 +74,11 @@ class Impacts:
     family: Family
     named: Named | None
 
+    @property
+    def height_db(self) -> float:
+        """Of the named family, else of the highest."""
+        return (self.named.family if self.named else self.family).height_db
+
 
 class EnvelopeSpectra:
     """The bands of one rate and window length in which impacts are sought."""
@@ -77,37 +90,37 @@ class EnvelopeSpectra:
         self._known: list[tuple[C64, list[F64]]] = []
 
     def find(self, hann: Sequence[C64], speed_hz: float | None, orders: Orders | None) -> Impacts | None:
-        """Impacts in several windows' Hann spectra, of the band that shows them best; None: no family.
+        """Impacts in several windows' Hann spectra, of the band that names them, or shows them best.
 
         speed_hz: as measured; without it, or the bearing's orders, nothing is named.
         """
         self._known = [(one, self._modulations(one)) for one in hann]
-        best: Impacts | None = None
+        found: list[Impacts] = []
         for index, band in enumerate(self._bands):
             if speed_hz is not None and band[0] < SHAFT_ORDERS_BELOW * speed_hz:
                 continue
-            power: F64 = np.mean([modulations[index] for _, modulations in self._known], axis=0)
-            spectrum = _Spectrum(power, self._bin_hz, speed_hz)
+            squared = np.mean([modulations[index] for _, modulations in self._known], axis=0)
+            spectrum = _Spectrum(squared, self._bin_hz, speed_hz)
             family = spectrum.highest()
-            if family is None or family.height_db < SURE_DB:
-                continue
-            if best is None or family.height_db > best.family.height_db:
-                best = Impacts(band, family, _named(spectrum, family, speed_hz, orders))
-        return best
+            if family is not None and family.height_db >= SURE_DB:
+                found.append(Impacts(band, family, _named(spectrum, family, speed_hz, orders)))
+        return max(found, key=lambda one: (one.named is not None, one.height_db), default=None)
 
     def _modulations(self, hann: C64) -> list[F64]:
-        """Of each band, mean of the axes, in power, (bins,); not worked out again for the next call."""
+        """Of each band, (axes, bins), in power; not worked out again for the next call."""
         for known, modulations in self._known:
             if known is hann:
                 return modulations
-        each = (envelope.modulation(hann) for envelope in self._envelopes)
-        return [np.square(depth).mean(axis=0, dtype=np.float64) for depth in each]
+        return [np.square(envelope.modulation(hann), dtype=np.float64) for envelope in self._envelopes]
 
 
 class _Spectrum:
     """Modulations in dB over their local floor, with the lines of the shaft taken out."""
 
-    def __init__(self, power: F64, bin_hz: float, speed_hz: float | None) -> None:
+    def __init__(self, squared: F64, bin_hz: float, speed_hz: float | None) -> None:
+        """squared: power of the squared envelope's modulations, (axes, bins); each axis counts as much."""
+        power = np.mean(squared / np.maximum(squared[:, :1], 1e-30), axis=0)
+        self._mean_square = float(np.sqrt(squared[:, 0].max())) / HANN_MEAN_SQUARE
         self.bin_hz = bin_hz
         self._speed_hz = speed_hz
         self.db: F64 = 10 * np.log10(np.maximum(power, 1e-20) / _floor(power))
@@ -128,7 +141,7 @@ class _Spectrum:
         if self._speed_hz is None:
             return np.zeros(len(hz), np.bool_)
         order = np.maximum(np.round(hz / self._speed_hz), 1)
-        return np.asarray(np.abs(hz - order * self._speed_hz) < NEAR_BINS * self.bin_hz + 0.002 * hz)
+        return np.asarray(np.abs(hz - order * self._speed_hz) < SHAFT_BINS * self.bin_hz + 0.002 * hz)
 
     def line(self, hz: float, within: float) -> tuple[float, float] | None:
         """Frequency and height of the highest line within so many Hz that is not the shaft's."""
@@ -158,7 +171,11 @@ class _Spectrum:
                 estimates.append(found[0] / k)
         if len(seen) < 2:
             return None
-        return Family(float(np.mean(estimates)), float(np.mean(heights)), tuple(seen))
+        return Family(float(np.mean(estimates)), float(np.mean(heights)), tuple(seen), self._level(first[0]))
+
+    def _level(self, hz: float) -> float:
+        depth = float(np.sqrt(self._power[np.argmin(np.abs(self._hz - hz))]))
+        return float(np.sqrt(2 * depth * self._mean_square))
 
     def lopsided(self, hz: float, side_hz: float) -> float:
         """How far the middle of the power of a line and two sidebands each side is off the line, in sides."""
@@ -211,11 +228,14 @@ def _named(
         family = spectrum.family(hz, max(tolerance * hz, spectrum.bin_hz))
         if family is None or family.height_db < SURE_DB:
             continue
-        if highest.height_db > RIVAL * family.height_db and not _part_of(highest.hz, family.hz, side_hz):
-            continue
-        if side_hz and spectrum.lopsided(family.hz, side_hz) > LOPSIDED:
-            continue  # a sideband of something else
         sidebands = side_hz if side_hz and spectrum.sidebands(family, side_hz) >= 2 else 0.0
+        if element == "rolling element" and not sidebands:
+            continue  # a ball's spot is in the load zone only once a turn of the cage
+        rival = RIVAL * family.height_db if sidebands else family.height_db
+        if highest.height_db > rival and not _part_of(highest.hz, family.hz, sidebands):
+            continue
+        if sidebands and spectrum.lopsided(family.hz, side_hz) > LOPSIDED:
+            continue  # a sideband of something else
         found.append(Named(element, family, hz, family.hz / hz - 1, sidebands))
     return max(found, key=lambda one: one.family.height_db, default=None)
 

@@ -18,6 +18,8 @@ F64 = NDArray[np.float64]
 ORDERS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
 MESH_ORDERS = (11, 60)
 """Where a gear is sought whose teeth are not given: above the shaft's own harmonics."""
+STANDS_OUT = 4.0
+"""A line of the mesh holds so many times the power found half an order beside it."""
 SIDEBANDS, AROUND = 2, 4
 """Lines on either side of a mesh that belong to it, and further ones that should not."""
 NARROWEST_BINS = 2.5
@@ -27,8 +29,8 @@ WANDER = 0.006
 MESH_STANDS_OUT = 2.0
 """A mesh whose teeth are not given is so many times as high as three in four lines around its sidebands."""
 
-NOISE, MESH, MESH_SIDEBANDS, BLADE = "noise", "mesh", "mesh sidebands", "blade pass"
-UNITS = {NOISE: "m/s²/√Hz", MESH: "m/s²", MESH_SIDEBANDS: "m/s²"}
+NOISE, MESH, MESH_SIDEBANDS, BLADE, IMPACTS = "noise", "mesh", "mesh sidebands", "blade pass", "impacts"
+UNITS = {IMPACTS: "m/s²", NOISE: "m/s²/√Hz", MESH: "m/s²", MESH_SIDEBANDS: "m/s²"}
 """Units of figures; all others are velocity, mm/s."""
 
 
@@ -95,11 +97,16 @@ class _Spectrum:
         return np.asarray(np.sqrt(line) * 1e3 / omega)
 
     def worst_mps2(self, orders: F64) -> F64:
-        """RMS of the lines at several orders, floor included, of the axis with most of them, (orders,)."""
-        low, high = self._edges(orders)
+        """RMS of the lines at whole orders less what is half an order beside them, of the worst axis."""
         total = np.concatenate([np.zeros((len(self._power), 1)), np.cumsum(self._power, axis=1)], axis=1)
-        lines = np.maximum(total[:, high] - total[:, low], 0.0)
-        return np.asarray(np.sqrt(lines[lines.sum(axis=1).argmax()]))
+
+        def sums(orders: F64) -> F64:
+            low, high = self._edges(orders)
+            return np.asarray(total[:, high] - total[:, low])
+
+        lines, beside = sums(orders), np.maximum(sums(orders - 0.5), sums(orders + 0.5))
+        clear = np.where(lines > STANDS_OUT * beside, lines - beside, 0.0)
+        return np.asarray(np.sqrt(clear[clear.sum(axis=1).argmax()]))
 
     def _edges(self, orders: F64 | float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First bin of each line, and the first after it."""

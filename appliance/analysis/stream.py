@@ -112,8 +112,8 @@ class SensorStream:
         self._state = self._gate.update(level, self.hop_s)
         if self._scorer is None:
             if self._state is MachineState.RUNNING and self.progress < 1.0:
-                lines = self._examiner.lines(analysed, metrics.get("speed_hz"))
-                self.gathered.add(analysed.features, level, lines.figures)
+                figures = self._examiner.figures(analysed, metrics.get("speed_hz"))
+                self.gathered.add(analysed.features, level, figures)
             hypotheses = self._examine(analysed, abnormal=False)
             return self._score(
                 window, Quality.LEARNING, metrics=metrics, progress=self.progress, hypotheses=hypotheses

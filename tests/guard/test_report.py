@@ -1,6 +1,9 @@
 """Events in words that a technician understands."""
 
+from datetime import UTC, datetime
+
 import pytest
+from msgspec import structs
 
 from appliance.clock import WallClock
 from appliance.guard.channel import Change, What
@@ -9,6 +12,7 @@ from appliance.records import (
     ChannelState,
     Contribution,
     EventKind,
+    Hypothesis,
     Level,
     MachineState,
     Quality,
@@ -92,3 +96,50 @@ def test_a_note_is_information_and_health_a_warning_unless_said_otherwise(report
     assert report.note(EventKind.HEALTH, "sensor.restarted", "de", 1).severity == "warning"
     assert report.note(EventKind.HEALTH, "relay.fault", "de", 1, severity="critical").severity == "critical"
     assert report.note(EventKind.AUDIT, "boot", "started", 7).message == "pump-7: started"
+
+
+UNBALANCED = Hypothesis(
+    "imbalance", 0.9, "1× is 98% of the rise; 1× velocity 9.8 mm/s, was 0.9–1.3 in normal running"
+)
+
+
+def suspected(*hypotheses):
+    return structs.replace(scored(), hypotheses=hypotheses)
+
+
+def test_an_alarm_says_what_would_look_so(report):
+    raised = change(N, A, channel="de.velocity", unit="mm/s", value=9.9)
+    event = report.change(raised, score=suspected(UNBALANCED))
+    assert event.message == (
+        "pump-7: Alert on de.velocity: 9.9 under 80 mm/s; likely imbalance: 1× is 98% of the rise; "
+        "1× velocity 9.8 mm/s, was 0.9–1.3 in normal running"
+    )
+    assert event.hypotheses == (UNBALANCED,)
+    unsure = report.change(raised, score=suspected(structs.replace(UNBALANCED, strength=0.5)))
+    assert "; perhaps imbalance: " in unsure.message
+
+
+def test_what_is_over_or_cannot_be_measured_is_not_explained(report):
+    cleared = report.change(change(A, N, value=9.0), score=suspected(UNBALANCED))
+    assert "imbalance" not in cleared.message
+    assert cleared.hypotheses == ()
+    blind = report.change(change(N, A, value=None, ok=False, reason="clip"), score=suspected(UNBALANCED))
+    assert blind.message == "pump-7: Alert on de.peak: NOT OK, clip"
+
+
+def test_a_long_explanation_never_costs_the_end_of_the_message(report):
+    long = structs.replace(UNBALANCED, words="x" * 400)
+    event = report.change(
+        change(N, D, what=What.TRIPPED), action="relay_opened", latency_us=9.0, score=suspected(long)
+    )
+    assert len(event.message) == 240
+    assert event.message.endswith("xx…; relay dropped")
+
+
+def test_an_alarm_that_has_stood_says_since_when(report):
+    since_ns = 5
+    at_ns = since_ns + 3600 * 10**9
+    stood = structs.replace(change(N, A, what=What.REPEATED, value=90.0), t_ns=at_ns)
+    event = report.change(stood)
+    begun = datetime.fromtimestamp(event.at_utc_ns // 10**9 - 3600, UTC)
+    assert event.message == f"pump-7: Alert on de.peak: 90 over 80 m/s², since {begun:%Y-%m-%d %H:%M:%S} UTC"

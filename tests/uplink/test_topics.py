@@ -13,7 +13,15 @@ import msgspec
 import pytest
 
 from appliance.config import Config, Site, Transmitter
-from appliance.records import Level, Quality, QuantityReading, TemperatureReading, TripGroupState, Validity
+from appliance.records import (
+    Hypothesis,
+    Level,
+    Quality,
+    QuantityReading,
+    TemperatureReading,
+    TripGroupState,
+    Validity,
+)
 from appliance.uplink import payloads
 from appliance.uplink.topics import TOPICS, prefix
 
@@ -207,6 +215,17 @@ def test_an_event_carries_who_why_and_zone_where_there_are_any():
         about.items()
     )
     assert not wire(payloads.event_payload(EVENT, backfill=False)).keys() & about.keys()
+
+
+def test_an_event_carries_up_to_three_hypotheses_flat():
+    told = tuple(
+        Hypothesis(fault, 0.5, f"signs of {fault}") for fault in ("gear", "looseness", "imbalance", "x")
+    )
+    payload = wire(payloads.event_payload(msgspec.structs.replace(EVENT, hypotheses=told), backfill=False))
+    assert [payload[f"fault{n}"] for n in (1, 2, 3)] == ["gear", "looseness", "imbalance"]
+    assert (payload["fault3_strength"], payload["fault3_evidence"]) == (0.5, "signs of imbalance")
+    bare = wire(payloads.event_payload(msgspec.structs.replace(EVENT, hypotheses=()), backfill=False))
+    assert not [key for key in bare if key.startswith("fault")]
 
 
 def test_a_long_message_is_cut_and_the_rest_of_an_event_is_there():
