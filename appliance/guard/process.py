@@ -24,7 +24,7 @@ from appliance.guard.inputs import PERIOD_S, Debounced
 from appliance.guard.journal import Journal
 from appliance.guard.lock import only_guard
 from appliance.guard.protection import Protection
-from appliance.guard.realtime import claim
+from appliance.guard.realtime import claim, share_heap
 from appliance.guard.reminder import Reminder
 from appliance.guard.seal import digest
 from appliance.records import Event, EventKind, GuardState, Severity
@@ -214,6 +214,7 @@ class Guard:
             worker.beat()
             self.feed.turn(0.05)
             self.protection.watch()
+            self._publish_trace()
             version, now_s = self.protection.version, time.monotonic()
             quiet_s = now_s - told_s
             if quiet_s >= _STATE_PERIOD_S or (version != told_version and quiet_s >= _STATE_LEAST_S):
@@ -229,6 +230,7 @@ class Guard:
 
 def run(config: Config, config_file: Path) -> int:
     """Guard until a signal or the end of a recording. Returns the exit status."""
+    share_heap()
     daemon = Daemon("guard")
     guard = Guard(config, config_file)
     guard.start(daemon)
