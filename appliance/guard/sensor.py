@@ -32,10 +32,11 @@ class VibrationWatch:
 
     def arrived_ns(self, t_mono_ns: int) -> int | None:
         """When the sample of this time was in memory (`time.perf_counter_ns`); None if it is too long ago."""
-        if not self.arrivals or t_mono_ns < self.arrivals[0][0]:
+        arrivals = tuple(self.arrivals)  # the sensor's own thread adds to them meanwhile
+        if not arrivals or t_mono_ns < arrivals[0][0]:
             return None
         late_ns = t_mono_ns - _SLACK_NS  # the window's end and its block's end are rounded apart
-        return next((got_ns for end_ns, got_ns in self.arrivals if end_ns >= late_ns), None)
+        return next((got_ns for end_ns, got_ns in arrivals if end_ns >= late_ns), None)
 
     def clock_health(self) -> ClockHealth:
         """How the sample clock and its FIFO do."""
