@@ -5,6 +5,7 @@ bounded in size and number: the oldest is deleted as a whole, and the log says s
 """
 
 import contextlib
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,9 +114,8 @@ class Journal:
         if broken <= len(whole):
             self.damage.append(f"{path}:{broken}: not as it was written; it stays so, a new file goes on")
             return False
-        aside = next(
-            name for n in range(len(data) + 1) if not (name := path.with_suffix(f".torn-{n}")).exists()
-        )
+        names = (path.with_suffix(f".torn-{n}") for n in itertools.count())
+        aside = next(name for name in names if not name.exists())
         with aside.open("wb") as copy:
             copy.write(data[good:])
             copy.flush()

@@ -135,6 +135,15 @@ def test_a_torn_end_is_kept_aside_and_told_and_the_chain_goes_on(folder, tail):
     assert (folder / "000001.torn-1").read_bytes() == tail
 
 
+def test_torn_in_its_first_byte_again_and_again_it_keeps_every_end(folder):
+    folder.mkdir(parents=True)
+    for n in range(5):
+        (folder / "000001.jsonl").write_bytes(b"{")
+        journal = Journal(folder, CONFIG)
+        journal.close()
+        assert (folder / f"000001.torn-{n}").read_bytes() == b"{"
+
+
 def test_torn_anywhere_it_goes_on(folder):
     path = begun(folder, "a", "b")
     whole = path.read_bytes()
