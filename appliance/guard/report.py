@@ -127,7 +127,7 @@ class Reporter:
             text += f", since {self._clock_time(state.since_mono_ns)}"
         end = f"; {change.why}" if tripped and change.why else ""
         if change.what is What.INHIBITED:
-            end += "; trip bypassed, relay stays energised"
+            end += "; trip held off by the bypass"
         end += "; relay dropped" if action == "relay_opened" else ""
         told = score.hypotheses[:1] if score and state.ok and change.what in _EXPLAINED else ()
         cause = "".join(f"; {_likely(one)} {one.fault}: {one.words}" for one in told)

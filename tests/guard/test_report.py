@@ -63,6 +63,12 @@ def test_a_relay_that_opened_makes_it_a_trip(report):
     assert event.time_quality in ("ntp", "est")
 
 
+def test_a_trip_held_off_says_nothing_of_the_relay(report):
+    event = report.change(change(N, D, what=What.INHIBITED))  # which an earlier trip may have dropped
+    assert event.action == "inhibited"
+    assert event.message == "pump-7: Danger on de.peak: 130 over 120 m/s²; trip held off by the bypass"
+
+
 def test_not_ok_says_why_and_shows_no_figure(report):
     event = report.change(change(N, A, value=None, ok=False, reason="no data for 4 s"))
     assert event.message == "pump-7: Alert on de.peak: NOT OK, no data for 4 s"
