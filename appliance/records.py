@@ -343,7 +343,7 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
 
 
 class Trace(msgspec.Struct, frozen=True, tag=True):
-    """Guard to evidence: what the rack was given. `guard/trace.py` reads it.
+    """Guard to evidence: what the rack was given and made of it. `guard/trace.py` reads it.
 
     seq: counts up by one; a hole is a loss. snapshot: the rack before the first step, b"" in most.
     """
@@ -352,6 +352,7 @@ class Trace(msgspec.Struct, frozen=True, tag=True):
     at_mono_ns: int
     snapshot: bytes
     steps: bytes
+    changes: bytes
 
 
 class Capture(msgspec.Struct, frozen=True, tag=True):

@@ -1,12 +1,12 @@
 """`appliance replay EVIDENCE`: what the box measured and decided, from its raw counts and trace once more.
 
 Three comparisons, each bit for bit: the inputs made from the counts with those that the rack was given; the
-rack, run from its first snapshot with those inputs, with every later snapshot; its changes with the events
-that were told.
+rack, run from its first snapshot with those inputs, with every later snapshot; its changes with those told.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -16,16 +16,11 @@ from appliance.clock import WallClock
 from appliance.desk import evidence_file, recompute
 from appliance.desk.evidence_file import Alarm
 from appliance.errors import ApplianceError
-from appliance.guard.channel import Change, What
+from appliance.guard.channel import Change
 from appliance.guard.rack import Idle, Input, NotOk, Rack, Value
 from appliance.guard.report import Reporter
-from appliance.guard.trace import Given, rack_of, steps_of
-from appliance.records import Event, Trace
-
-_TOLD_NS = 1_000_000_000
-"""An event may be on its way for so long: it is durable before it is told."""
-_TYPES = {what.value for what in What}
-Fact = tuple[object, ...]
+from appliance.guard.trace import Given, changes_of, rack_of, steps_of
+from appliance.records import Trace
 
 
 @dataclass
@@ -34,7 +29,6 @@ class Judged:
 
     inputs: int = 0
     snapshots: int = 0
-    events: int = 0
     changes: list[Change] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
@@ -52,7 +46,7 @@ def run(path: Path) -> int:
         print(f"written by appliance {alarm.record.appliance}, judged by {appliance.__version__}")
     print(
         f"{path.name}: {judged.inputs} inputs from the raw counts, {judged.snapshots} snapshots of the rack, "
-        f"{judged.events} events: {judged.differences[0] if judged.differences else 'identical'}"
+        f"{len(judged.changes)} changes: {judged.differences[0] if judged.differences else 'identical'}"
     )
     return int(bool(judged.differences))
 
@@ -69,7 +63,6 @@ def rejudge(alarm: Alarm) -> Judged:
         found = f"{alarm.path}: trace.msgpack: {fault!r}; expected a trace of this version"
         raise ApplianceError(f"{found}; replay it with appliance {alarm.record.appliance}") from fault
     _compare_inputs(alarm, given, judged)
-    _compare_events(alarm, given, judged)
     return judged
 
 
@@ -86,9 +79,12 @@ def _run(traces: Iterable[Trace], judged: Judged) -> list[Given]:
             rack = _at_snapshot(rack, trace, judged)
         if rack is None:
             continue
+        changes: list[Change] = []
         for t_ns, inputs in steps_of(trace):
             given.append((t_ns, inputs))
-            judged.changes += rack.step(t_ns, *inputs).changes
+            changes += rack.step(t_ns, *inputs).changes
+        _compare_changes(changes, changes_of(trace), judged)
+        judged.changes += changes
     return given
 
 
@@ -112,6 +108,16 @@ def _differing(now: object, then: object, place: str) -> Iterator[str]:
         yield f"{place} is {now!r}, was {then!r}"
 
 
+def _compare_changes(now: list[Change], then: list[Change], judged: Judged) -> None:
+    for one, other in zip_longest(now, then):
+        if one != other:
+            judged.differences.append(f"{_verdict(one)} now, {_verdict(other)} then")
+
+
+def _verdict(change: Change | None) -> str:
+    return f"{change.what.value} of {change.name or 'the rack'} at {change.t_ns} ns" if change else "nothing"
+
+
 def _compare_inputs(alarm: Alarm, given: list[Given], judged: Judged) -> None:
     traced: dict[tuple[int, str], Input] = {
         (t_ns, one.channel): one
@@ -125,29 +131,3 @@ def _compare_inputs(alarm: Alarm, given: list[Given], judged: Judged) -> None:
             if not compared.identical:
                 found = f"{compared.channel} at {compared.t_ns} ns: the counts give {compared.found}"
                 judged.differences.append(f"{found}, the rack was given {compared.traced}")
-
-
-def _compare_events(alarm: Alarm, given: list[Given], judged: Judged) -> None:
-    record = alarm.record
-    begin_ns = max(min(t_ns for t_ns, _ in given), record.at_mono_ns - round(record.pre_s * 1e9))
-    end_ns = max(t_ns for t_ns, _ in given) - _TOLD_NS
-    report = Reporter("", WallClock(live=False))
-    made = {_fact(report.change(change)) for change in _told(judged.changes)}
-    told = {_fact(event) for event in record.events if event.type in _TYPES}
-    judged.events = len(told)
-    for fact in sorted(made ^ told, key=str):
-        if begin_ns <= int(str(fact[0])) <= end_ns:
-            which = "was told, and does not follow" if fact in told else "follows, and was not told"
-            judged.differences.append(f"{fact[1]} of {fact[2] or 'the rack'} at {fact[0]} ns {which}")
-
-
-def _told(changes: list[Change]) -> Iterator[Change]:
-    """Those that become events: a trip tells of the Danger that brought it."""
-    fired = {(one.t_ns, one.state.channel) for one in changes if one.what is What.TRIPPED and one.state}
-    return (one for one in changes if one.what is not What.RAISED or (one.t_ns, one.name) not in fired)
-
-
-def _fact(event: Event) -> Fact:
-    """What an event says of the verdict itself: not its clock, latency, score or action."""
-    verdict = (event.value, event.limit, event.unit, event.zone, event.who, event.why)
-    return (event.at_mono_ns, event.type, event.channel, *verdict)

@@ -300,6 +300,7 @@ class Protection:
         with self._lock:
             self._tracer.add(t_ns, given)
             outcome = self._rack.step(t_ns, *given)
+            self._tracer.changed(outcome.changes)
             try:
                 action = self._actuator.drive(energise=self._rack.interlock.energise)
             finally:

@@ -166,7 +166,8 @@ def _kind(change: Change) -> tuple[EventKind, Severity]:
         return _KIND[change.what]
     level = change.state.level if change.state else Level.NORMAL
     shelved = change.state is not None and change.state.shelved and level < Level.DANGER
-    return EventKind.AUDIT if shelved else EventKind.ALARM, _SEVERITY[level]
+    quiet = shelved and change.what is not What.CLEARED  # the plant may have heard it rise
+    return EventKind.AUDIT if quiet else EventKind.ALARM, _SEVERITY[level]
 
 
 def _limit(change: Change, state: ChannelState) -> float | None:

@@ -1,7 +1,8 @@
-"""The trace: what the rack was given, in order, so that evidence can be judged once more, bit for bit."""
+"""The trace: what the rack was given and made of it, in order, so that evidence can be judged once more."""
 
 import msgspec
 
+from appliance.guard.channel import Change
 from appliance.guard.rack import Input, Rack, RackSpec, RackState
 from appliance.records import Trace
 
@@ -30,6 +31,7 @@ class Tracer:
         self._rack = rack
         self._spec = msgspec.Raw(msgspec.msgpack.encode(rack.spec))
         self._steps: list[Given] = []
+        self._changes: list[Change] = []
         self._snapshot = b""
         self._snapshot_ns: int | None = None
         self._seq = 0
@@ -37,7 +39,7 @@ class Tracer:
     def add(self, t_ns: int, given: tuple[Input, ...]) -> None:
         """Call before the rack takes the step. What nobody takes is dropped, and leaves a hole in `seq`."""
         if len(self._steps) >= _MOST_STEPS:
-            self._steps, self._snapshot_ns = [], None
+            self._steps, self._changes, self._snapshot_ns = [], [], None
             self._seq += 1
         now_ns = self._rack.now_ns
         if not self._steps and (self._snapshot_ns is None or now_ns - self._snapshot_ns >= _SNAPSHOT_NS):
@@ -45,12 +47,22 @@ class Tracer:
             self._snapshot, self._snapshot_ns = msgspec.msgpack.encode(encoded), now_ns
         self._steps.append((t_ns, given))
 
+    def changed(self, changes: list[Change]) -> None:
+        """Call after the rack has taken the step: what it made of it."""
+        self._changes += changes
+
     def take(self) -> Trace | None:
         """The steps since the last call; None if there were none."""
         if not self._steps:
             return None
-        trace = Trace(self._seq, self._steps[0][0], self._snapshot, msgspec.msgpack.encode(self._steps))
-        self._steps, self._snapshot = [], b""
+        trace = Trace(
+            self._seq,
+            self._steps[0][0],
+            self._snapshot,
+            msgspec.msgpack.encode(self._steps),
+            msgspec.msgpack.encode(self._changes),
+        )
+        self._steps, self._changes, self._snapshot = [], [], b""
         self._seq += 1
         return trace
 
@@ -64,3 +76,8 @@ def rack_of(trace: Trace) -> Rack:
 def steps_of(trace: Trace) -> list[Given]:
     """The steps of a trace. Raises msgspec.DecodeError."""
     return msgspec.msgpack.decode(trace.steps, type=list[Given])
+
+
+def changes_of(trace: Trace) -> list[Change]:
+    """What the rack made of the steps of a trace. Raises msgspec.DecodeError."""
+    return msgspec.msgpack.decode(trace.changes, type=list[Change])
