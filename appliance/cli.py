@@ -42,7 +42,7 @@ def _guard(arguments: argparse.Namespace) -> int:
     from appliance.guard import process
 
     log.start("guard")
-    return process.run(check.load(arguments.config))
+    return process.run(check.load(arguments.config), arguments.config)
 
 
 def _analysis(arguments: argparse.Namespace) -> int:
@@ -50,7 +50,7 @@ def _analysis(arguments: argparse.Namespace) -> int:
     from appliance.analysis import process
 
     log.start("analysis")
-    return process.run(check.load(arguments.config))
+    return process.run(check.load(arguments.config), arguments.config.read_bytes())
 
 
 def _uplink(arguments: argparse.Namespace) -> int:
@@ -77,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from appliance import check
 
-    print(check.describe(check.load(arguments.config)))
+    print(check.describe(arguments.config))
     return 0
 
 
@@ -87,10 +87,10 @@ def _status(arguments: argparse.Namespace) -> int:
     return status.show(arguments.config, as_json=arguments.json)
 
 
-def _reset(arguments: argparse.Namespace) -> int:
-    from appliance.desk import status
+def _request(arguments: argparse.Namespace) -> int:
+    from appliance.desk import requests
 
-    return status.reset(arguments.config, arguments.who, arguments.why)
+    return requests.run(arguments)
 
 
 def _selftest(arguments: argparse.Namespace) -> int:
@@ -115,6 +115,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     from appliance.desk import replay
 
     return replay.run(arguments)
+
+
+def _evidence(arguments: argparse.Namespace) -> int:
+    from appliance.desk import evidence_command
+
+    return evidence_command.run(arguments)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -162,14 +168,36 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "what the running guard sees now")
     _config_argument(status)
     status.add_argument("--json", action="store_true")
-    reset = add("reset", _reset, "clear a latched trip; refused while the Danger stands")
-    _config_argument(reset)
-    reset.add_argument("--who", required=True)
-    reset.add_argument("--why", required=True)
+    _request_commands(add)
     _recording_commands(add)
+    _evidence_commands(add("evidence", _evidence, "what was kept of each alarm; is it as it was written?"))
     bench = add("bench", _bench, "features, inference and event store timed on this device")
     bench.add_argument("--json", action="store_true")
     return parser
+
+
+def _request_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    for name, text in (
+        ("reset", "clear a latched trip; refused while the Danger stands"),
+        ("bypass", "hold trips off for a time; what is tripped stays tripped"),
+        ("acknowledge", "say that somebody has seen the alarm of a channel"),
+        ("shelve", "announce no Alert of a channel for a time; Danger is told and trips as ever"),
+        ("prooftest", "drop the relay and let it back, to see that it does; the machine stops"),
+    ):
+        sub = add(name, _request, text)
+        sub.set_defaults(ask=name)
+        if name in ("acknowledge", "shelve"):
+            sub.add_argument("channel", help="as in `appliance status`")
+        _config_argument(sub)
+        sub.add_argument("--who", required=True)
+        if name == "acknowledge":
+            sub.add_argument("--comment", default="")
+        else:
+            sub.add_argument("--why", required=True)
+        if name in ("bypass", "shelve"):
+            until = sub.add_mutually_exclusive_group(required=True)
+            until.add_argument("--for", dest="duration", metavar="TIME", help="as 90s, 30m or 2h")
+            until.add_argument("--end", action="store_true", help="end it now")
 
 
 def _recording_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
@@ -203,6 +231,27 @@ def _recording_commands(add: Callable[[str, Command, str], argparse.ArgumentPars
         sub.add_argument(
             "--overlap", type=float, metavar="F", help="default: 0.5 (learn), the bundle's (score)"
         )
+
+
+def _evidence_commands(evidence: argparse.ArgumentParser) -> None:
+    what = evidence.add_subparsers(required=True, metavar="WHAT", dest="what")
+    for name, text in (
+        ("list", "a line for each, oldest first"),
+        ("show", "one alarm in words"),
+        ("export", "WAV of each sensor and JSON of all the rest, for other tools"),
+        ("protect", "keep it when the oldest has to go"),
+        ("verify", "every part of all evidence, and the event log, against their SHA-256"),
+    ):
+        sub = what.add_parser(name, help=text, description=text)
+        if name in ("show", "export", "protect"):
+            sub.add_argument("name", help="as in `appliance evidence list` or in an event, or a file")
+        if name == "show":
+            sub.add_argument("--picture", type=Path, metavar="FILE.png", help="draw waveform and spectra")
+        if name == "export":
+            sub.add_argument("folder", type=Path)
+        if name == "verify":
+            sub.add_argument("--head", metavar="SEQ:SHA256", help="end of the log as the plant was told it")
+        _config_argument(sub)
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:

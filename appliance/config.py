@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
+from appliance.geometry import Geometry
+from appliance.pins import AnyRelay, Inputs, SimRelay
 from appliance.sensors import (
     NotNegative,
     PeriodSeconds,
@@ -22,7 +25,7 @@ NotOkPolicy = Literal["alert", "danger", "ignore"]
 
 
 class Site(Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the appliance is bolted: the MQTT prefix is pdm/v1/{site}/{area}/{asset}/{device}."""
+    """What the appliance is bolted to; the MQTT prefix is pdm/v1/{site}/{area}/{asset}/{device}."""
 
     site: Token = "site"
     """Plant or works."""
@@ -32,6 +35,8 @@ class Site(Struct, forbid_unknown_fields=True, frozen=True):
     """The machine."""
     device: Token = "appliance"
     """This appliance on the machine."""
+    preset: str = ""
+    """Kind, power and support, as `pump, 15-300 kW, rigid`: limits and zones that follow (Presets)."""
 
 
 class Fault(Struct, forbid_unknown_fields=True, frozen=True):
@@ -85,15 +90,48 @@ class Simulation(Struct, forbid_unknown_fields=True, frozen=True):
     """Starts, stops, speed and load; without a step it runs at nameplate speed."""
 
 
-class Limit(Struct, forbid_unknown_fields=True, frozen=True):
-    """Two levels of one quantity. A level left out is not watched. delay_s: time delay of both levels."""
+class Levels(Struct, forbid_unknown_fields=True, frozen=True):
+    """Alert and Danger in one state of the machine. A level left out is not watched in it."""
 
-    alert: Positive | None = None
-    """Alert at or above this level; left out: not watched."""
-    danger: Positive | None = None
-    """Danger, and the relay drops, at or above this level; left out: not watched."""
+    alert: float | None = None
+    """Alert from this level on; left out: not watched."""
+    danger: float | None = None
+    """Danger from this level on; left out: not watched."""
+
+
+class Limit(Struct, forbid_unknown_fields=True, frozen=True):
+    """Two levels of one quantity, and how they come and go."""
+
+    alert: float | None = None
+    """Alert from this level on; left out: not watched."""
+    danger: float | None = None
+    """Danger from this level on; left out: not watched. It drops the relay, alone or by vote ([[trip]])."""
     delay_s: NotNegative = 3.0
-    """How long the level must stand before it counts, s."""
+    """How long the value must be beyond a level before it counts, s."""
+    danger_delay_s: NotNegative | None = None
+    """The same for Danger alone, s; left out: delay_s."""
+    off_delay_s: NotNegative = 0.0
+    """How long the value must be back before a level clears, s."""
+    deadband: Annotated[float, Meta(ge=0, le=0.5)] = 0.05
+    """Share of the setpoint by which the value must be back before a level clears."""
+    direction: Literal["over", "under"] = "over"
+    """Whether a value at and over its level is bad, or one at and under it."""
+    latch: Literal["danger", "both", "none"] = "danger"
+    """Levels that stand until reset, whatever the value does. A trip is latched in any case."""
+    not_ok: NotOkPolicy | None = None
+    """What NOT OK counts as here; left out: limits.not_ok."""
+    realarm_s: NotNegative = 0.0
+    """A level that stands is announced again after so long, s; 0: once."""
+    off: Levels | None = None
+    """Levels while the machine is off, instead of those above."""
+    starting: Levels | None = None
+    """Levels while it starts."""
+    running: Levels | None = None
+    """Levels while it runs."""
+    stopping: Levels | None = None
+    """Levels while it runs down."""
+    transient: Levels | None = None
+    """Levels while its speed or load changes."""
 
 
 class Limits(Struct, forbid_unknown_fields=True, frozen=True):
@@ -103,16 +141,56 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     """Largest acceleration of a block without its mean, m/s²."""
     rms_mps2: Limit = Limit(alert=15.0, danger=30.0)
     """RMS acceleration of a block without its mean, m/s²."""
+    velocity_mms: Limit = Limit()
+    """Velocity RMS 10–1000 Hz of the worst axis, mm/s; machine.preset sets it to the zones of its class."""
+    velocity_slope_mms_per_min: Limit = Limit(delay_s=30.0)
+    """Rise of that velocity over the last ten minutes, mm/s per minute."""
     temperature_degc: Limit = Limit(alert=80.0, danger=95.0)
     """Temperature, °C."""
     temperature_slope_degc_per_min: Limit = Limit(alert=5.0, danger=10.0, delay_s=30.0)
-    """Rise of temperature, °C/min."""
+    """Rise of temperature over the last two minutes, °C/min."""
     score_ratio: Limit = Limit(alert=1.0, delay_s=10.0)
-    """Learned score over its threshold. Alert only by default: a score does not trip alone."""
+    """Learned score over its threshold. It raises an Alert alone, and trips only by a vote ([[trip]])."""
+    channels: dict[str, Limit] = {}
+    """Limits of single channels by name (`de.velocity`), instead of those above and of any preset."""
     not_ok: NotOkPolicy = "alert"
     """What a channel that is NOT OK counts as."""
     not_ok_delay_s: NotNegative = 3.0
     """How long a channel must be NOT OK before it counts, s."""
+
+
+class Trip(Struct, forbid_unknown_fields=True, frozen=True):
+    """A trip group: channels that drop the relay only by vote. Danger of any other channel trips alone."""
+
+    name: Token
+    """The group's name in events; unique in the file."""
+    members: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Channels, as `de.velocity`; each in one group at most."""
+    vote: Annotated[
+        str, Meta(pattern=r"^[1-9]oo[1-9]$", description="as 1oo2, 2oo2 or 2oo3: so many of the members")
+    ]
+    """How many of the members must be in Danger."""
+    not_ok_member: Literal["counts towards the trip", "is left out"] = "counts towards the trip"
+    """What a member that cannot be judged does: 2oo3 becomes 1oo2, or it becomes 2oo2."""
+    learned: Literal["with an absolute limit", "alone, without any absolute limit"] = "with an absolute limit"
+    """Whether learned scores may trip without an absolute channel of the group in Danger too."""
+
+
+class Protection(Struct, forbid_unknown_fields=True, frozen=True):
+    """How the machine is protected beside its limits."""
+
+    power_up_inhibit_s: Annotated[float, Meta(ge=0, le=10)] = 0.5
+    """Nothing is judged for so long after the start, and the relay stays de-energised, s."""
+    trip_multiply: Annotated[float, Meta(ge=1, le=3)] = 1.0
+    """Factor on vibration levels while the machine starts (contact, or state `starting`); 1: none."""
+    trip_multiply_longest_s: Annotated[float, Meta(ge=0, le=600)] = 60.0
+    """So long at most, s; then the levels count as they stand until the next start."""
+    bypass_longest_s: Annotated[float, Meta(gt=0, le=28_800)] = 28_800.0
+    """Longest bypass of the trip, s."""
+    shelve_longest_s: Annotated[float, Meta(gt=0, le=604_800)] = 28_800.0
+    """Longest shelving of an Alert, s."""
+    proof_test_days: Annotated[float, Meta(gt=0, le=3650)] = 365.0
+    """Days after which a proof test of the relay is due."""
 
 
 class Transmitter(Struct, forbid_unknown_fields=True, frozen=True):
@@ -153,57 +231,6 @@ class Transmitter(Struct, forbid_unknown_fields=True, frozen=True):
         return self.port == "sim"
 
 
-class SimRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="sim"):
-    """A relay that records its edges in `edges` (one JSON object a line), or only in memory."""
-
-    edges: Path | None = None
-    """File that gets a line for each change of the relay; left out: kept in memory."""
-    contact: Literal["sound", "welded", "open"] = "sound"
-    """What read-back sees: a contact that follows, that stays closed, or that stays open."""
-
-
-PullWord = Literal["", "external pull-down fitted", "external pull-up fitted"]
-
-
-class GpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="gpio"):
-    """A relay on a GPIO line of the kernel (libgpiod); any board. Wiring and pins: docs/WIRING.md."""
-
-    chip: Annotated[str, Meta(min_length=1)]
-    """Label of the GPIO chip (Pi 3, Zero 2 W: pinctrl-bcm2835; Pi 4: pinctrl-bcm2711; Pi 5: pinctrl-rp1)."""
-    line: Whole
-    """Line of the chip that drives the relay; on a Pi the GPIO number."""
-    active_low: bool = False
-    """Whether the low level energises the relay."""
-    read_back: Whole | None = None
-    """Line of the same chip that sees the relay's own contact; left out: the pin's own level is read."""
-    read_back_active_low: bool = False
-    """Whether the contact pulls its line low when the relay is energised."""
-    health: Whole | None = None
-    """Line of the same chip that carries a square wave while every vibration sensor's thread moves."""
-    external_pull: PullWord = ""
-    """Your word that a resistor outside holds the relay off on a line that the board pulls the other way."""
-
-
-class RpiGpioRelay(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="rpi_gpio"):
-    """A relay through RPi.GPIO (up to Pi 4; wire a health toggle, the kernel drops nothing) or rpi-lgpio."""
-
-    pin: Whole
-    """GPIO number (BCM) of the pin that drives the relay."""
-    active_low: bool = False
-    """Whether the low level energises the relay."""
-    read_back: Whole | None = None
-    """GPIO number of the pin that sees the relay's own contact; left out: the pin's own level is read."""
-    read_back_active_low: bool = False
-    """Whether the contact pulls its pin low when the relay is energised."""
-    health: Whole | None = None
-    """GPIO number of the pin that carries a square wave while every vibration sensor's thread moves."""
-    external_pull: PullWord = ""
-    """Your word that a resistor outside holds the relay off on a pin that the board pulls the other way."""
-
-
-AnyRelay = SimRelay | GpioRelay | RpiGpioRelay
-
-
 class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Windows and the learning of normal."""
 
@@ -221,25 +248,17 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Seed of the learning."""
 
 
-class CpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="cpu"):
-    """The model runs on the CPU alone."""
+class Evidence(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is kept of each alarm, and how much of it: docs/RECORDINGS.md."""
 
-
-class EdgeTpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="edgetpu"):
-    """A Coral Edge TPU runs the model, the CPU whenever that fails; see docs/ACCELERATOR.md."""
-
-    library: Annotated[str, Meta(min_length=1)] = "libedgetpu.so.1"
-    """The Edge TPU runtime, as the dynamic linker finds it, or a full path."""
-    compiled: Path | None = None
-    """Folder of compiled models, {bundle id}_edgetpu.tflite; what it lacks runs as it is in the bundle."""
-    deadline_ms: Annotated[float, Meta(ge=1, le=1000)] = 50.0
-    """How long a window waits for it before the CPU scores the window, ms."""
-    start_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
-    """How long loading its library, the device and the models may take, s."""
-    retry_s: Annotated[float, Meta(ge=0.01, le=600)] = 2.0
-    """First wait after a fault before it is started again, s; doubles up to 32 times that."""
-    golden_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
-    """Seconds between two checks of all golden vectors; one of them runs behind every window anyway."""
+    pre_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
+    """Seconds of waveform before the alarm."""
+    post_s: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
+    """Seconds of waveform after it."""
+    most_files: Annotated[int, Meta(ge=4, le=10_000)] = 200
+    """Files kept at most. The oldest goes first; protected ones stay while they are half of that or less."""
+    most_mb: Annotated[float, Meta(ge=1, le=1_000_000)] = 1000.0
+    """Size of all files at most, MB; the same rule."""
 
 
 class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
@@ -292,16 +311,26 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Thermometers; an empty array for none."""
     transmitter: tuple[Transmitter, ...] = ()
     """Modbus transmitters."""
+    geometry: Geometry = Geometry()
+    """What turns in the machine."""
     relay: AnyRelay = SimRelay()
     """The shutdown output."""
+    inputs: Inputs = Inputs()
+    """Contacts of the machine and its panel."""
     on_stop: Literal["hold", "trip"] = "trip"
     """What a planned stop does to the relay: de-energise, or leave the line as it is for the next start."""
     limits: Limits = Limits()
     """Absolute limits."""
+    trip: tuple[Trip, ...] = ()
+    """Trip groups; a channel in none of them trips alone."""
+    protection: Protection = Protection()
+    """Inhibit, multiply, bypass, shelving, proof test."""
     analysis: Analysis = Analysis()
     """Windows and learning."""
     accelerator: CpuAccelerator | EdgeTpuAccelerator = CpuAccelerator()
     """What runs the model."""
+    evidence: Evidence = Evidence()
+    """The record of each alarm."""
     uplink: Uplink = Uplink()
     """The plant's broker."""
 

@@ -5,17 +5,23 @@ import stat
 from collections.abc import Iterator
 from itertools import pairwise
 
-from appliance import register_maps
-from appliance.config import Config, Limit, Uplink
+from appliance import preset, register_maps
+from appliance.channel_list import listed
+from appliance.config import Config, Uplink
 from appliance.errors import ConfigError
-from appliance.sensors import STANDARD_GRAVITY_MPS2, RecordedVibration, VibrationSensor
+from appliance.geometry import impossible
+from appliance.sensors import RecordedVibration, VibrationSensor
+from appliance.setpoints import senseless
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
 from appliance.toml_values import nearest
+from appliance.votes import miscounted
 from appliance.wiring import miswired
 
 FEWEST_WINDOW_SAMPLES = 16
 """A shorter window carries no feature."""
+LEAST_ALARMS = 4
+"""Half of the evidence may be protected; of the rest one is being written."""
 
 
 def implausible(config: Config) -> Iterator[Fault]:
@@ -23,10 +29,13 @@ def implausible(config: Config) -> Iterator[Fault]:
     yield from _names(config)
     yield from _simulation(config)
     yield from _sensors(config)
+    yield from impossible(config.geometry, [sensor.name for sensor in config.vibration])
     yield from miswired(config)
-    yield from _maps(config)
-    yield from _limits(config)
-    yield from _reach(config)
+    maps = list(_maps(config))
+    yield from maps
+    if not maps:  # without them the channels are not known
+        yield from _alarms(config)
+    yield from _evidence(config)
     yield from _uplink(config.uplink)
     if config.state_dir.is_relative_to(config.run_dir):
         found = f"{str(config.state_dir)!r} is in run_dir, which a restart empties"
@@ -97,18 +106,17 @@ def _rates(config: Config, sensor: VibrationSensor, keys: Keys) -> Iterator[Faul
         yield Fault((*keys, "block_s"), f"{found}; choose {1 / sensor.rate_hz:g} or more", (rate,))
 
 
-def _limits(config: Config) -> Iterator[Fault]:
-    places: list[tuple[Keys, object]] = [
-        (("limits", name), getattr(config.limits, name)) for name in config.limits.__struct_fields__
-    ]
-    for n, transmitter in enumerate(config.transmitter):
-        places += [(("transmitter", n, "limits", name), limit) for name, limit in transmitter.limits.items()]
-    for keys, limit in places:
-        if not isinstance(limit, Limit) or limit.alert is None or limit.danger is None:
-            continue
-        if limit.alert >= limit.danger:
-            found = f"{limit.alert:g} is not below danger {limit.danger:g}; expected alert < danger"
-            yield Fault((*keys, "alert"), f"{found}; correct one of them", ((*keys, "danger"),))
+def _alarms(config: Config) -> Iterator[Fault]:
+    channels = listed(config)
+    yield from senseless(config, channels)
+    yield from miscounted(config, {one.name: one for one in channels})
+    if config.machine.preset and preset.find(config.machine.preset) is None:
+        yield Fault(("machine", "preset"), preset.fault(config.machine.preset))
+    protection = config.protection
+    if protection.trip_multiply > 1.0 and protection.trip_multiply_longest_s == 0.0:
+        found = f"0 with trip_multiply {protection.trip_multiply:g}, which then never acts; expected a time"
+        keys: Keys = ("protection", "trip_multiply_longest_s")
+        yield Fault(keys, f"{found}; give one, or set trip_multiply = 1", (("protection", "trip_multiply"),))
 
 
 def _maps(config: Config) -> Iterator[Fault]:
@@ -126,22 +134,17 @@ def _maps(config: Config) -> Iterator[Fault]:
                 yield Fault((*keys, "limits", name), f"{found}; {nearest(name, known)}", ((*keys, "map"),))
 
 
-def _reach(config: Config) -> Iterator[Fault]:
-    """Limits beyond what every sensor can measure: they would look like protection and never act."""
-    sensors = [sensor for sensor in config.vibration if not isinstance(sensor, RecordedVibration)]
-    if len(sensors) < len(config.vibration):
-        return  # what made a recording is not known
-    range_mps2 = max(sensor.range_g for sensor in sensors) * STANDARD_GRAVITY_MPS2
-    about: tuple[Keys, ...] = (*(("vibration", n, "range_g") for n in range(len(sensors))), ("vibration",))
-    for name in ("peak_mps2", "rms_mps2"):
-        limit = getattr(config.limits, name)
-        for level in ("alert", "danger"):
-            value = getattr(limit, level)
-            if value is not None and value > range_mps2:
-                found = f"{value:g} is beyond the range of every sensor ({range_mps2:.4g} m/s²)"
-                yield Fault(
-                    ("limits", name, level), f"{found}; expected a limit that can act; lower it", about
-                )
+def _evidence(config: Config) -> Iterator[Fault]:
+    """A quota that cannot hold a few alarms of these sensors."""
+    settings = config.evidence
+    bytes_per_s = sum(2 * (one.axes or 3) * (one.rate_hz or 0.0) for one in config.vibration)
+    one_mb = bytes_per_s * (settings.pre_s + settings.post_s) / 1e6 + 1.0
+    if settings.most_mb < LEAST_ALARMS * one_mb:
+        found = f"{settings.most_mb:g} MB, and an alarm of these sensors is about {one_mb:.1f} MB"
+        remedy = (
+            f"expected room for {LEAST_ALARMS}; give {LEAST_ALARMS * one_mb:.0f} or more, or fewer seconds"
+        )
+        yield Fault(("evidence", "most_mb"), f"{found}; {remedy}", (("evidence", "pre_s"),))
 
 
 def _uplink(uplink: Uplink) -> Iterator[Fault]:

@@ -62,7 +62,8 @@ class Quality(Enum):
 class SampleBlock(msgspec.Struct, frozen=True, tag=True):
     """Consecutive samples of one vibration sensor with their measured clock.
 
-    counts: little-endian int16, C order, shape (n, axes). rate_hz: measured, not nominal.
+    counts: little-endian int16, C order, shape (n, axes). rate_hz: measured; nominal_hz: the device's own.
+    mean_counts: slow mean of each axis, about which peak and RMS were taken; None: the axis was left out.
     """
 
     sensor: str
@@ -74,6 +75,8 @@ class SampleBlock(msgspec.Struct, frozen=True, tag=True):
     counts: bytes
     lost: int = 0
     validity: Validity = Validity.OK
+    nominal_hz: float = 0.0
+    mean_counts: tuple[float | None, ...] = ()
 
     @property
     def n(self) -> int:
@@ -118,9 +121,18 @@ class Contribution(msgspec.Struct, frozen=True):
     ratio: float
 
 
+class Hypothesis(msgspec.Struct, frozen=True):
+    """A fault that would look so. strength: 0–1, how well it explains what is measured. words: evidence."""
+
+    fault: str
+    strength: float
+    words: str
+
+
 class Score(msgspec.Struct, frozen=True, tag=True):
     """The model's opinion of one window. value: >= 0, higher is more abnormal; None unless quality is OK.
 
+    hypotheses: of the last seconds, strongest first, at most three; renewed at least every few windows.
     metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
     """
 
@@ -136,6 +148,7 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     metrics: dict[str, float] = {}
     progress: float = 1.0
     compute_ms: float = 0.0
+    hypotheses: tuple[Hypothesis, ...] = ()
 
 
 class EventKind(Enum):
@@ -150,12 +163,13 @@ class EventKind(Enum):
 Severity = Literal["info", "warning", "alarm", "critical"]
 Action = Literal["none", "relay_opened", "relay_closed", "inhibited"]
 TimeQuality = Literal["ntp", "est", "none"]
+Zone = Literal["", "A", "B", "C", "D"]
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something happened, once. id and seq are given by the store when it accepts the event.
 
-    type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`.
+    type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`. who, why: of an act.
     """
 
     kind: EventKind
@@ -174,6 +188,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     latency_ms: float | None = None
     model: str = ""
     evidence: str = ""
+    who: str = ""
+    why: str = ""
+    zone: Zone = ""
+    hypotheses: tuple[Hypothesis, ...] = ()
     id: int = 0
     seq: int = 0
 
@@ -192,6 +210,29 @@ class ChannelState(msgspec.Struct, frozen=True):
     latched: bool = False
     first_out: bool = False
     reason: str = ""
+    acknowledged: bool = True
+    shelved: bool = False
+    zone: Zone = ""
+
+
+class TripGroupState(msgspec.Struct, frozen=True):
+    """One trip group: `need` of `members` in Danger drop the relay. blind: members that cannot vote."""
+
+    name: str
+    need: int
+    members: tuple[str, ...]
+    danger: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+    tripped: bool = False
+
+
+class BypassState(msgspec.Struct, frozen=True):
+    """A bypass in force: no trip is begun before until_mono_ns."""
+
+    who: str
+    why: str
+    since_mono_ns: int
+    until_mono_ns: int
 
 
 class ClockHealth(msgspec.Struct, frozen=True):
@@ -218,6 +259,8 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     latency_us: p50, p99, max of block in memory -> verdict and relay decision, since the start.
     score_latency_us: the same of window complete in memory -> its score judged.
     trip_latency_us: of the last trip, block in memory -> relay line written.
+    log_seq, log_sha256: the last line of the event log, its head.
+    reasons: why the relay is not energised. bypasses: so many since the box was made.
     """
 
     at_mono_ns: int
@@ -234,19 +277,59 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     latency_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
     score_latency_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
     trip_latency_us: float | None = None
+    groups: tuple[TripGroupState, ...] = ()
+    reasons: tuple[str, ...] = ()
+    bypass: BypassState | None = None
+    bypasses: int = 0
+    multiplying: bool = False
+    proof_test_due: bool = False
     events_accepted: int = 0
     pid: int = 0
     quantities: tuple[QuantityReading, ...] = ()
+    log_seq: int = 0
+    log_sha256: str = ""
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
     """First message of a process that connects to the guard: what it wants to hear."""
 
-    role: Literal["analysis", "uplink", "status"]
+    role: Literal["analysis", "evidence", "uplink", "status"]
 
 
 class Reset(msgspec.Struct, frozen=True, tag=True):
     """A person asks to clear the latch. Refused while the condition stands."""
+
+    who: str
+    why: str
+
+
+class Bypass(msgspec.Struct, frozen=True, tag=True):
+    """A person holds trips off for duration_s; what is tripped stays tripped. 0 ends the bypass in force."""
+
+    who: str
+    why: str
+    duration_s: float
+
+
+class Acknowledge(msgspec.Struct, frozen=True, tag=True):
+    """A person has seen the alarm of this channel."""
+
+    channel: str
+    who: str
+    comment: str = ""
+
+
+class Shelve(msgspec.Struct, frozen=True, tag=True):
+    """Announce no Alert of this channel for duration_s; Danger is told and trips as ever. 0 unshelves."""
+
+    channel: str
+    who: str
+    why: str
+    duration_s: float
+
+
+class ProofTest(msgspec.Struct, frozen=True, tag=True):
+    """A person asks to see the relay drop and come back: the machine stops."""
 
     who: str
     why: str
@@ -259,8 +342,21 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+class Trace(msgspec.Struct, frozen=True, tag=True):
+    """Guard to evidence: what the rack was given and made of it. `guard/trace.py` reads it.
+
+    seq: counts up by one; a hole is a loss. snapshot: the rack before the first step, b"" in most.
+    """
+
+    seq: int
+    at_mono_ns: int
+    snapshot: bytes
+    steps: bytes
+    changes: bytes
+
+
 class Capture(msgspec.Struct, frozen=True, tag=True):
-    """Guard to analysis: keep the waveform around this moment as evidence under `name`."""
+    """Guard to evidence: keep what is known around this moment under `name`."""
 
     name: str
     at_mono_ns: int
@@ -273,5 +369,10 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     event: Event
 
 
-Message = SampleBlock | TemperatureReading | Score | GuardState | Hello | Reset | Reply | Capture | Notice
+Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
+"""What a person may ask of the guard; each is answered with a Reply."""
+
+Message = (
+    SampleBlock | TemperatureReading | Score | GuardState | Hello | Request | Reply | Trace | Capture | Notice
+)
 """Everything that travels on the guard's socket."""

@@ -10,6 +10,8 @@ from hw.register_map import RegisterMap
 
 SHIPPED = {"qm30vt2": ("hw.qm30vt2", "QM30VT2"), "wtvb01": ("hw.wtvb01", "WTVB01_485")}
 
+_UNITS = {"m/s²": "m/s2", "°C": "degC"}
+
 
 def load(named: Path) -> RegisterMap:
     """The map: what ends in .toml is a file, anything else the name of a shipped one.
@@ -27,3 +29,8 @@ def load(named: Path) -> RegisterMap:
     module, name = SHIPPED[named.name]
     shipped: RegisterMap = getattr(import_module(module), name)
     return shipped
+
+
+def units(named: Path) -> dict[str, str]:
+    """The quantities of a map, in the units that channels have. Raises ConfigError as `load` does."""
+    return {name: _UNITS.get(unit, unit) for name, unit in load(named).units.items()}

@@ -24,18 +24,21 @@ CLASSES = sorted(set(PRIORITY.values()))
 
 _APPLICATION_ID = 0x50444D31
 _BUSY_S = 5.0
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""The last: tables that are not ours any more, or a format unknown; our statements are sound."""
 _MOST_STARTS = 1 << 21
 """Keeps ids below 2^53, the largest whole number that JavaScript consumers hold exactly."""
 _SEED_EPOCH_S = 1_767_225_600
 _SEED_STEP_S = 600
 _MOST_SET_ASIDE = 9
+_OUTBOX = """CREATE TABLE outbox(prio INTEGER NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    payload BLOB NOT NULL, PRIMARY KEY (prio, id)) WITHOUT ROWID"""
+_JOURNAL = "CREATE TABLE journal(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, payload BLOB NOT NULL)"
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 PRAGMA application_id = {_APPLICATION_ID};
-CREATE TABLE IF NOT EXISTS outbox(prio INTEGER NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL,
-    payload BLOB NOT NULL, PRIMARY KEY (prio, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journal(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, payload BLOB NOT NULL);
+{_OUTBOX};
+{_JOURNAL};
 COMMIT;
 """
 
@@ -93,10 +96,20 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         db.execute("PRAGMA journal_size_limit = 4194304")
         db.execute("PRAGMA cache_size = -1000")
         _verify(db)
+    except UnicodeDecodeError as fault:  # SQLite's own message quotes a schema that is not text any more
+        db.close()
+        raise _broken("the schema is no text") from fault
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _broken(verdict: str) -> sqlite3.DatabaseError:
+    """A fault for which `is_damage` holds."""
+    fault = sqlite3.DatabaseError(verdict)
+    fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return fault
 
 
 def _verify(db: sqlite3.Connection) -> None:
@@ -109,10 +122,11 @@ def _verify(db: sqlite3.Connection) -> None:
             db.executescript(_SCHEMA)
     if verdict == "ok":
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    tables = {row[0] for row in db.execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema")}
+    if verdict == "ok" and tables != {_OUTBOX.encode(), _JOURNAL.encode()}:
+        verdict = "tables that are not ours any more"
     if verdict != "ok":
-        fault = sqlite3.DatabaseError(verdict)
-        fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise fault
+        raise _broken(verdict)
 
 
 def open_database(path: Path, synchronous: str) -> tuple[sqlite3.Connection, int]:
@@ -185,7 +199,7 @@ class Store:
                 self._begin_anew()
             return self._insert(events)
         except sqlite3.DatabaseError as fault:
-            if not is_damage(fault):
+            if not (is_damage(fault) or self._may_only_be_read(fault)):
                 raise self._refusal(fault) from fault
         self._begin_anew()
         try:
@@ -204,6 +218,11 @@ class Store:
         seqs += [row[0] for row in self._db.execute("SELECT seq FROM journal ORDER BY id DESC LIMIT 1")]
         self._seq = max(seqs, default=0)
         self._given = 0
+
+    def _may_only_be_read(self, fault: sqlite3.Error) -> bool:
+        """Whether the file itself says so, in a byte that `quick_check` passes, and not a lack of rights."""
+        refused = getattr(fault, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+        return refused and os.access(self._path, os.W_OK)
 
     def _begin_anew(self) -> None:
         self._db.close()

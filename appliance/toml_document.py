@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -12,13 +12,19 @@ from appliance.toml_types import Conversion, Fault, dotted
 
 _LARGEST_BYTES = 1 << 20
 Kind = TypeVar("Kind")
+Raw = Mapping[str, object]
 
 
 class Document(Generic[Kind]):
     """A file and what it holds. Nothing of `content` may be believed before `require_sound` has passed."""
 
-    def __init__(self, path: Path, kind: type[Kind]) -> None:
+    def __init__(self, path: Path, kind: type[Kind], beneath: Callable[[Raw], Raw] = lambda _: {}) -> None:
         """Read it; relative paths in it begin at its folder.
+
+        Args:
+            path: the file.
+            kind: what it is read as.
+            beneath: from all that the file says, what it says where it is silent, key by key.
 
         Raises:
             ConfigError: it cannot be read, or is not TOML.
@@ -35,7 +41,11 @@ class Document(Generic[Kind]):
             raise ConfigError(_syntax(path, text, str(fault))) from None
         self._path = path
         self._conversion = Conversion(path.absolute().parent)
-        self.content = cast("Kind", self._conversion.document(kind, raw))
+        self.content = cast("Kind", self._conversion.document(kind, _over(raw, beneath(raw))))
+
+    def is_written(self, keys: Keys) -> bool:
+        """Whether the file itself holds this key."""
+        return keys in self._lines
 
     def require_sound(self, implausible: Iterable[Fault] = ()) -> None:
         """Raise all faults, one a line, in the order of the file.
@@ -62,6 +72,16 @@ class Document(Generic[Kind]):
             if keys in self._lines:
                 return self._lines[keys]
         return line_of(self._lines, fault.keys)
+
+
+def _over(raw: Raw, beneath: Raw) -> Raw:
+    """`beneath` with all that `raw` says in its place."""
+    merged = dict(beneath)
+    for name, mine in raw.items():
+        under = beneath.get(name)
+        both = isinstance(mine, dict) and isinstance(under, dict)
+        merged[name] = _over(cast("Raw", mine), cast("Raw", under)) if both else mine
+    return merged
 
 
 def _read(path: Path) -> str:

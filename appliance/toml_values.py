@@ -1,6 +1,5 @@
 """Single TOML values against the single types of the configuration: do they fit, and in words, what would."""
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import cast
@@ -92,6 +91,8 @@ def found(raw: object) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean 'port'?` where one of `known` is near, else `correct or remove it`."""
+    import difflib  # noqa: PLC0415  # 0.2 MB in each process, and only a fault needs it
+
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else "correct or remove it"
 

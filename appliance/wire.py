@@ -4,7 +4,9 @@ A message is one packet, so there is no framing to lose. Measured on x86-64: 1.2
 """
 
 import mmap
+import os
 import socket
+import struct
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,8 @@ from appliance.records import Hello, Message
 _PACKET_BYTES = 1 << 20
 _BUFFER_BYTES = 4 << 20
 _SO_SNDBUFFORCE = 32
+_SO_PEERGROUPS = 59
+_MOST_GROUPS = 256
 
 
 class Closed(Exception):  # noqa: N818 - an ordinary end, not a fault
@@ -38,6 +42,19 @@ class Link:
     def fileno(self) -> int:
         """For select; -1 once closed."""
         return self._sock.fileno()
+
+    def peer_is_ours(self) -> bool:
+        """Whether root, this process's user or a member of its group is at the other end."""
+        _, uid, gid = struct.unpack("iII", self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return uid in (0, os.geteuid()) or os.getegid() in (gid, *self._peer_groups())
+
+    def _peer_groups(self) -> tuple[int, ...]:
+        """The supplementary groups of the other end; none where there are too many to ask for."""
+        try:
+            packed = self._sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)
+        except OSError:
+            return ()
+        return struct.unpack(f"{len(packed) // 4}I", packed)
 
     def send(self, message: Message) -> bool:
         """Send one message; False if the other side does not keep up and it was dropped. Raises Closed."""

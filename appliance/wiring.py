@@ -1,8 +1,9 @@
-"""Faults between sensors and what they are wired to: a place used twice, a bus too slow, a time not real."""
+"""Faults of the wiring: a place or a line used twice, a bus too slow, a time that is not real."""
 
 from collections.abc import Iterator
 
 from appliance.config import Config, Transmitter
+from appliance.gpio_use import used_twice
 from appliance.sensors import (
     Adxl345Vibration,
     BusVibration,
@@ -33,7 +34,7 @@ Place = tuple[str, int | None]
 
 
 def miswired(config: Config) -> Iterator[Fault]:
-    """Every fault of the sensors' wiring, real and simulated."""
+    """Every fault of the wiring, real and simulated."""
     sensors: list[tuple[Keys, Sensor]] = [(("vibration", n), s) for n, s in enumerate(config.vibration)]
     sensors += [(("temperature", n), s) for n, s in enumerate(config.temperature)]
     for keys, sensor in sensors:
@@ -44,6 +45,7 @@ def miswired(config: Config) -> Iterator[Fault]:
     yield from _places(sensors)
     yield from _slow_chips(sensors)
     yield from _lines(config)
+    yield from used_twice(config)
 
 
 def is_real(sensor: Sensor) -> bool:

@@ -67,14 +67,7 @@ class Board:
         Raises:
             BoardError: not on the header, another duty, or pulled to the wrong level without that word.
         """
-        chip = next((chip for chip in self.chips if chip.label == line.chip), None)
-        if chip is None:
-            labels = ", ".join(chip.label for chip in self.chips)
-            raise BoardError(f"{self.name}: GPIO chip {line.chip!r} has no relay pins, expected {labels}")
-        if why := chip.refused.get(line.offset):
-            raise BoardError(f"{self.name}: {line}: {why}; use {self._fit(line)}")
-        if line.offset not in chip.pulled_down | chip.pulled_up:
-            raise BoardError(f"{self.name}: {line} is not on the header; use {self._fit(line)}")
+        chip = self._chip_of(line, "relay", self._fit(line))
         safe, reset = "up" if line.active_low else "down", "up" if line.offset in chip.pulled_up else "down"
         word = f"external pull-{safe} fitted"
         if reset != safe and external_pull != word:
@@ -82,6 +75,28 @@ class Board:
                 f"{self.name}: {line} is pulled {reset} at reset, which energises the relay at every boot; "
                 f'use {self._fit(line)}, or fit a pull-{safe} of 2.2 kΩ and write external_pull = "{word}"'
             )
+
+    def check_input(self, line: Line) -> None:
+        """Refuse a line not on the header, or with another duty; how it is pulled at reset does not matter.
+
+        Raises:
+            BoardError: with the lines that fit.
+        """
+        lines = ((chip.label, chip.pulled_down | chip.pulled_up) for chip in self.chips)
+        fit = "; ".join(f"{label} {', '.join(map(str, sorted(offsets)))}" for label, offsets in lines)
+        self._chip_of(line, "input", f"one of {fit}")
+
+    def _chip_of(self, line: Line, duty: str, fit: str) -> Chip:
+        """The chip with this line, free for `duty`. fit: what to use instead. Raises BoardError."""
+        chip = next((chip for chip in self.chips if chip.label == line.chip), None)
+        if chip is None:
+            labels = ", ".join(chip.label for chip in self.chips)
+            raise BoardError(f"{self.name}: GPIO chip {line.chip!r} has no {duty} pins, expected {labels}")
+        if why := chip.refused.get(line.offset):
+            raise BoardError(f"{self.name}: {line}: {why}; use {fit}")
+        if line.offset not in chip.pulled_down | chip.pulled_up:
+            raise BoardError(f"{self.name}: {line} is not on the header; use {fit}")
+        return chip
 
     def _fit(self, line: Line) -> str:
         fit = [

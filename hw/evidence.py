@@ -1,33 +1,26 @@
-"""The appliance's own recordings: .npz with raw counts of one or more sensors, written all or nothing.
+"""The appliance's own recordings: .npz with raw counts of sensors and what belongs to them, written whole.
 
 The format is described in docs/RECORDINGS.md.
 """
 
+import hashlib
+import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.waveform import (
-    I16,
-    MOST_AXES,
-    MOST_BYTES,
-    RATE_SLACK,
-    Gap,
-    Recording,
-    RecordingError,
-    agreed_rate_hz,
-    checked_rate_hz,
-)
+from hw.waveform import DEFAULT_AXES, I16, Gap
 
 FORMAT = "appliance-evidence"
 VERSION = 1
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +28,7 @@ class Track:
     """Counts of one sensor.
 
     counts: shape (n, axes), n >= 2. t0_mono_ns, t0_utc_ns: time of the first sample; utc 0 = not known.
-    lost: where samples are missing.
+    lost: where samples are missing. blocks: how they came, of `block_type`, where that is known.
     """
 
     sensor: str
@@ -46,32 +39,51 @@ class Track:
     t0_utc_ns: int = 0
     lost: tuple[Gap, ...] = ()
     axis_names: tuple[str, ...] = ()
+    blocks: NDArray[np.void] | None = None
 
 
-def write_evidence(path: Path, tracks: Sequence[Track], meta: Mapping[str, object] | None = None) -> None:
-    """Write the tracks and `meta` (JSON values: what happened, which model, …), all or nothing.
+class Evidence(NamedTuple):
+    """What an evidence file holds. meta: what happened; members: further files inside it, by name."""
+
+    tracks: tuple[Track, ...]
+    meta: dict[str, Any]
+    members: dict[str, bytes]
+
+
+def block_type(axes: int) -> np.dtype[np.void]:
+    """One drain of a sensor's FIFO. n: its samples; mean_counts: of each axis, NaN where it was left out."""
+    return np.dtype(
+        [
+            ("seq", "<i8"),
+            ("t0_mono_ns", "<i8"),
+            ("n", "<i4"),
+            ("lost", "<i4"),
+            ("validity", "<i4"),
+            ("rate_hz", "<f8"),
+            ("nominal_hz", "<f8"),
+            ("mean_counts", "<f8", (axes,)),
+        ]
+    )
+
+
+def write_evidence(
+    path: Path,
+    tracks: Iterable[Track],
+    meta: Mapping[str, object] | None = None,
+    members: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write the tracks, `meta` (JSON values: what happened) and further files, all or nothing, and durably.
+
+    The tracks are taken one by one, so that only one of them need be in memory.
 
     Raises:
         OSError: the disk; nothing is left behind.
     """
-    names = [track.sensor for track in tracks]
-    head = {"format": FORMAT, "version": VERSION, "sensors": names, "meta": dict(meta or {})}
-    arrays: dict[str, NDArray[Any]] = {"head": np.array(json.dumps(head))}
-    for track in tracks:
-        axis_names = track.axis_names or ("x", "y", "z")[: track.counts.shape[1]]
-        arrays |= {
-            f"{track.sensor}.counts": np.asarray(track.counts, np.int16),
-            f"{track.sensor}.scale_mps2": np.array(track.scale_mps2, np.float64),
-            f"{track.sensor}.rate_hz": np.array(track.rate_hz, np.float64),
-            f"{track.sensor}.t0_mono_ns": np.array(track.t0_mono_ns, np.int64),
-            f"{track.sensor}.t0_utc_ns": np.array(track.t0_utc_ns, np.int64),
-            f"{track.sensor}.lost": np.array(track.lost, np.int64).reshape(-1, 2),
-            f"{track.sensor}.axis_names": np.array(axis_names),
-        }
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            with zipfile.ZipFile(file, "w") as archive:
+                _write_members(archive, tracks, meta or {}, members or {})
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -85,116 +97,51 @@ def write_evidence(path: Path, tracks: Sequence[Track], meta: Mapping[str, objec
         os.close(folder)
 
 
-def read_evidence(path: Path) -> tuple[tuple[Track, ...], dict[str, Any]]:
-    """The tracks and the meta of an evidence file. Raises RecordingError."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(entry.file_size for entry in archive.infolist())
-        if total > MOST_BYTES:
-            raise RecordingError(
-                f"{path}: {total} bytes unpacked; expected at most {MOST_BYTES}; not our evidence"
-            )
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError) as fault:
-        raise RecordingError(
-            f"{path}: {fault}; expected an intact evidence .npz; copy the file again"
-        ) from fault
-    head = _head(path, arrays)
-    return tuple(_track(path, arrays, name) for name in head["sensors"]), head["meta"]
+def _write_members(
+    archive: zipfile.ZipFile,
+    tracks: Iterable[Track],
+    meta: Mapping[str, object],
+    members: Mapping[str, bytes],
+) -> None:
+    sums: list[str] = []
+
+    def add(name: str, *parts: bytes | memoryview) -> None:
+        digest = hashlib.sha256()
+        with archive.open(name, "w", force_zip64=True) as member:
+            for part in parts:
+                digest.update(part)
+                member.write(part)
+        sums.append(f"{digest.hexdigest()}  {name}\n")
+
+    names: list[str] = []
+    for track in tracks:
+        names.append(track.sensor)
+        for key, array in _arrays(track).items():
+            add(f"{track.sensor}.{key}.npy", *_npy(array))
+    for name, data in members.items():
+        add(name, data)
+    head = {"format": FORMAT, "version": VERSION, "sensors": names, "meta": dict(meta)}
+    add("head.npy", *_npy(np.array(json.dumps(head))))
+    archive.writestr(SUMS, "".join(sums))
 
 
-def recording(path: Path, rate_hz: float | None, axes: int | None, sensor: str | None) -> Recording:
-    """One sensor of an evidence file; `sensor` may be None if it holds one only. Raises RecordingError."""
-    tracks, _ = read_evidence(path)
-    names = [track.sensor for track in tracks]
-    if sensor is None and len(tracks) != 1:
-        raise RecordingError(f"{path}: sensors {', '.join(names)}; expected one; say which")
-    track = next((one for one in tracks if sensor in (None, one.sensor)), None)
-    if track is None:
-        raise RecordingError(f"{path}: no sensor {sensor!r}; it has {', '.join(names)}; name one of these")
-    found = track.counts.shape[1]
-    if axes is not None and axes != found:
-        raise RecordingError(f"{path}: {found} axes, {axes} asked for; give no number of axes for evidence")
-    return Recording(
-        name=path.stem if len(tracks) == 1 else f"{path.stem}.{track.sensor}",
-        rate_hz=agreed_rate_hz(path, track.rate_hz, rate_hz, RATE_SLACK),
-        accel=track.counts * np.float32(track.scale_mps2),
-        axis_names=track.axis_names,
-        gaps=track.lost,
-        t0_utc_ns=track.t0_utc_ns or None,
-        counts=track.counts,
-        scale_mps2=track.scale_mps2,
-    )
+def _arrays(track: Track) -> dict[str, NDArray[Any]]:
+    axis_names = track.axis_names or DEFAULT_AXES[: track.counts.shape[1]]
+    arrays: dict[str, NDArray[Any]] = {
+        "counts": np.asarray(track.counts, np.int16),
+        "scale_mps2": np.array(track.scale_mps2, np.float64),
+        "rate_hz": np.array(track.rate_hz, np.float64),
+        "t0_mono_ns": np.array(track.t0_mono_ns, np.int64),
+        "t0_utc_ns": np.array(track.t0_utc_ns, np.int64),
+        "lost": np.array(track.lost, np.int64).reshape(-1, 2),
+        "axis_names": np.array(axis_names),
+    }
+    return arrays if track.blocks is None else arrays | {"blocks": track.blocks}
 
 
-def _head(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The checked head: format, version, names of the sensors."""
-    if "head" not in arrays:
-        raise RecordingError(f"{path}: keys {sorted(arrays)[:6]}; expected 'head'; this .npz is not evidence")
-    try:
-        head = json.loads(str(arrays["head"]))
-        known = head["format"] == FORMAT and head["version"] == VERSION
-        names, meta = head["sensors"], head["meta"]
-    except (ValueError, KeyError, TypeError) as fault:
-        raise RecordingError(
-            f"{path}: head {fault!r}; expected JSON of an evidence file; copy it again"
-        ) from fault
-    if (
-        not known
-        or not names
-        or not all(isinstance(name, str) for name in names)
-        or not isinstance(meta, dict)
-    ):
-        raise RecordingError(
-            f"{path}: head {head!r:.200}; expected {FORMAT} version {VERSION}; update the appliance"
-        )
-    return {"sensors": names, "meta": meta}
-
-
-def _track(path: Path, arrays: Mapping[str, NDArray[Any]], name: str) -> Track:
-    def array(key: str, dtype: type, ndim: int) -> NDArray[Any]:
-        full = f"{name}.{key}"
-        if full not in arrays:
-            raise RecordingError(
-                f"{path}: no key {full!r}; expected it for sensor {name!r}; copy the file again"
-            )
-        found = arrays[full]
-        if not np.issubdtype(found.dtype, dtype) or found.ndim != ndim:
-            raise RecordingError(
-                f"{path}: {full}: {found.dtype} of {found.ndim} dimensions; "
-                f"expected {dtype.__name__} of {ndim}; write the file again"
-            )
-        return found
-
-    counts = array("counts", np.int16, 2)
-    lost = array("lost", np.int64, 2)
-    scale_mps2 = float(array("scale_mps2", np.float64, 0))
-    axis_names = tuple(str(axis) for axis in array("axis_names", np.str_, 1))
-    axes = counts.shape[1]
-    if len(counts) < 2 or not 1 <= axes <= MOST_AXES or len(axis_names) != axes:
-        raise RecordingError(
-            f"{path}: {name}.counts of shape {counts.shape} for axes {axis_names}; "
-            f"expected at least 2 samples of 1 to {MOST_AXES} named axes; write the file again"
-        )
-    if not (np.isfinite(scale_mps2) and scale_mps2 > 0.0):
-        raise RecordingError(f"{path}: {name}.scale_mps2 {scale_mps2}; expected > 0; write the file again")
-    if (
-        lost.shape[1] != 2
-        or (lost[:, 1] < 1).any()
-        or (lost[:, 0] < -1).any()
-        or (lost[:, 0] >= len(counts)).any()
-    ):
-        raise RecordingError(
-            f"{path}: {name}.lost {lost.tolist()[:3]}; expected rows of sample index, count; write it again"
-        )
-    return Track(
-        sensor=name,
-        counts=counts,
-        scale_mps2=scale_mps2,
-        rate_hz=checked_rate_hz(path, float(array("rate_hz", np.float64, 0))),
-        t0_mono_ns=int(array("t0_mono_ns", np.int64, 0)),
-        t0_utc_ns=int(array("t0_utc_ns", np.int64, 0)),
-        lost=tuple(Gap(int(after), int(missing)) for after, missing in sorted(lost.tolist())),
-        axis_names=axis_names,
-    )
+def _npy(array: NDArray[Any]) -> tuple[bytes, memoryview]:
+    """The array as an .npy file: header, and its own memory."""
+    array = np.asarray(array, order="C")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue(), array.reshape(-1).view(np.uint8).data

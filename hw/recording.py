@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hw import evidence
+from hw import evidence_read
 from hw.csvfile import read_csv
 from hw.wav import read_wav
 from hw.waveform import Gap, Recording, RecordingError, Units
@@ -38,7 +38,7 @@ def load(
         if suffix in {".csv", ".txt", ".tsv"}:
             return read_csv(path, rate_hz, units, axes)
         if suffix == ".npz":
-            return evidence.recording(path, rate_hz, axes, sensor)
+            return evidence_read.recording(path, rate_hz, axes, sensor)
     except OSError as fault:
         raise RecordingError(
             f"{path}: {fault.strerror}; expected a readable recording; check the path"

@@ -108,12 +108,18 @@ class Folder:
     def energised(self) -> bool:
         return observed_level(self.relay)
 
-    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """`appliance status …` or `appliance reset …`."""
-        command = [sys.executable, "-m", "appliance", words[0], str(self.config), *words[1:]]
+    def ask(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """`appliance WORDS CONFIG`. typed: what it is told when it asks back."""
+        command = [sys.executable, "-m", "appliance", *words, str(self.config)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=30, env=environment, check=False
+            command,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=environment,
+            check=False,
         )
 
     def state(self) -> GuardState:

@@ -40,6 +40,16 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
     ),
     "name missing": ("\n\n[[vibration]]\ndriver = 'sim'\n", [(3, "vibration[0].name", "missing")]),
     "at_s missing": ("[[simulation.duty]]\nspeed = 1\n", [(1, "simulation.duty[0].at_s", "missing")]),
+    "a quota too small for the sensors": (
+        SENSOR + "rate_hz = 25600\n[evidence]\npost_s = 10\nmost_mb = 16\n",
+        [
+            (
+                7,
+                "evidence.most_mb",
+                "16 MB, and an alarm of these sensors is about 4.1 MB; expected room for 4",
+            )
+        ],
+    ),
     "port is text": ("[uplink]\nport = '1883'\n", [(2, "uplink.port", "is text; expected a whole number")]),
     "port is a float": ("[uplink]\nport = 1883.0\n", [(2, "uplink.port", "1883.0 is a number")]),
     "port is a switch": ("[uplink]\n\nport = true\n", [(3, "uplink.port", "true is true or false")]),

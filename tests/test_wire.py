@@ -1,7 +1,13 @@
-"""Typed messages over the local socket."""
+"""Typed messages over the local socket, and who is at its other end."""
 
+import os
 import random
+import select
 import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +16,9 @@ from hypothesis import strategies as st
 
 from appliance import wire
 from appliance.records import (
+    Acknowledge,
+    Bypass,
+    BypassState,
     Capture,
     ChannelState,
     ClockHealth,
@@ -21,12 +30,16 @@ from appliance.records import (
     Level,
     MachineState,
     Notice,
+    ProofTest,
     Quality,
     Reply,
     Reset,
     SampleBlock,
     Score,
+    Shelve,
     TemperatureReading,
+    Trace,
+    TripGroupState,
     Validity,
 )
 
@@ -40,7 +53,7 @@ SCORE = Score(
     1.0,
     "m",
     (Contribution("f", "axis y", 0.5, 6.3),),
-    {"a_mms": 1.0},
+    metrics={"a_mms": 1.0},
 )
 READING = TemperatureReading("bearing", 5, 41.25)
 EVENT = Event(EventKind.TRIP, "trip.fired", "critical", "µ² × °C", 5, 6, "ntp", id=(1 << 32) | 1, seq=9)
@@ -53,11 +66,17 @@ MESSAGES = [
         1, 2, "ntp", Level.DANGER, True, False, MachineState.OFF,
         (ChannelState("de.peak", Level.DANGER, False, None, "m/s2", 80.0, None, 3, True, True, "clip"),),
         (ClockHealth("de", 6400.0, -3.0, 0.1, 0, 9),), (SCORE,), (READING,), (1.0, 2.0, 3.0),
-        (4.0, 5.0, 6.0), 7.0, 8, 9,
+        (4.0, 5.0, 6.0), 7.0, (TripGroupState("pair", 2, ("a", "b"), ("a",), ("b",), True),), ("tripped",),
+        BypassState("anna", "why", 1, 2), 3, True, True, 8, 9,
     ),
     Hello("uplink"),
     Reset("anna", "looked at"),
+    Bypass("anna", "probe", 60.0),
+    Acknowledge("de.peak", "anna", "known"),
+    Shelve("de.peak", "anna", "known", 60.0),
+    ProofTest("anna", "yearly"),
     Reply(ok=False, message="refused"),
+    Trace(3, 5, b"", b"steps"),
     Capture("5-de.peak", 5, "trip"),
     Notice(EVENT),
 ]  # fmt: skip
@@ -199,3 +218,41 @@ def test_a_listener_replaces_what_a_killed_one_left_and_cleans_up(tmp_path):
     other.close()
     listener.close()
     assert not path.exists()
+
+
+STRANGER = """
+import os, socket, sys
+os.setgroups([int(group) for group in sys.argv[2].split()])
+os.setgid(65534)
+os.setuid(65534)
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+sock.connect(sys.argv[1])
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize(("groups", "ours"), [("", False), ("7 8", False), ("7 {own}", True)])
+def test_who_is_neither_us_nor_of_our_group_is_known(groups, ours):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s"
+        listener = wire.Listener(path)
+        path.parent.chmod(0o755)
+        path.chmod(0o666)
+        words = [sys.executable, "-c", STRANGER, str(path), groups.format(own=os.getegid())]
+        stranger = subprocess.Popen(words, stdin=subprocess.PIPE)
+        try:
+            assert select.select([listener], [], [], 10)[0]
+            assert listener.accept().peer_is_ours() is ours
+        finally:
+            stranger.communicate()
+            listener.close()
+    assert stranger.returncode == 0
+
+
+def test_we_are_ours(tmp_path):
+    listener = wire.Listener(tmp_path / "s")
+    link = wire.connect(tmp_path / "s", Hello("status"))
+    assert listener.accept().peer_is_ours()
+    link.close()
+    listener.close()

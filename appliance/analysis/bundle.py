@@ -61,6 +61,7 @@ def make(
     level_unit: Literal["mm/s", "m/s²"],
     recordings: tuple[str, ...],
     created_utc_ns: int,
+    normal: dict[str, tuple[float, float]] | None = None,
     parent_sha256: str = "",
 ) -> Bundle:
     """A bundle in memory from what was learnt; `save` it to keep it.
@@ -77,6 +78,7 @@ def make(
         level_unit: its unit: velocity RMS, or RMS where the rate carries no velocity.
         recordings: one name for each matrix learnt.
         created_utc_ns: wall-clock time of learning.
+        normal: range of each figure of `lines.Lines` in normal running.
         parent_sha256: model this one was made from, if any.
     """
     model = tflite.write(baseline.model)
@@ -113,6 +115,7 @@ def make(
         ),
         receipts=manifests.Receipts(receipt.largest, receipt.mean, receipt.rank, receipt.agreement),
         golden=_golden(baseline, backend),
+        normal=normal or {},
         recordings=tuple(
             manifests.Recording(name, count) for name, count in zip(recordings, baseline.windows, strict=True)
         ),

@@ -8,22 +8,36 @@ import numpy as np
 from appliance.analysis import baseline, bundle
 from appliance.analysis.autoencoder import F32, Progress
 from appliance.analysis.bundle import Bundle
+from appliance.analysis.diagnose import normal_of
 from appliance.analysis.features import Extractor
 from appliance.errors import LearningError
 
 
 @dataclass(slots=True)
 class Gathered:
-    """Windows of one recording or stretch of running, in time order: feature vectors and vibration levels."""
+    """Windows of one recording or stretch of running, in time order: features, levels and lines."""
 
     name: str
     rows: list[F32] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
+    lines: list[dict[str, float]] = field(default_factory=list)
 
-    def add(self, features: F32, level: float) -> None:
-        """One window of normal running."""
+    def add(self, features: F32, level: float, lines: dict[str, float]) -> None:
+        """One window of normal running. lines: `lines.Lines.figures`."""
         self.rows.append(features)
         self.levels.append(level)
+        self.lines.append(lines)
+
+    def only(self, kept: Sequence[int]) -> "Gathered":
+        """These windows alone."""
+        rows, lines = [self.rows[i] for i in kept], [self.lines[i] for i in kept]
+        return Gathered(self.name, rows, [self.levels[i] for i in kept], lines)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.rows.clear()
+        self.levels.clear()
+        self.lines.clear()
 
 
 def level_of(metrics: dict[str, float]) -> float:
@@ -62,6 +76,7 @@ def learn(
         overlap=overlap,
         lowest_level=min(min(part.levels) for part in kept),
         level_unit="mm/s" if any(feature.kind == "velocity" for feature in extractor.features) else "m/s²",
+        normal=normal_of([lines for part in kept for lines in part.lines]),
         recordings=tuple(part.name for part in kept),
         created_utc_ns=created_utc_ns,
     )

@@ -50,14 +50,8 @@ class Envelope:
 
     def __call__(self, hann: C64) -> EnvelopeFigures:
         """Figures of a Hann spectrum as `hann_spectrum` gives it, (axes, bins)."""
-        length = self._length
-        band = np.zeros((hann.shape[0], length), np.complex64)
-        band[:, : self._slice.stop - self._slice.start] = hann[:, self._slice]
-        band *= np.float32(2 * length)
-        analytic = ifft(band)
-        squared = np.square(analytic.real)
-        squared += np.square(analytic.imag)
-        spectrum = np.abs(rfft(squared)[:, self._modulations]) / np.float32(length)
+        squared = self._squared(hann)
+        spectrum = self._lines(squared)
         mean = np.mean(squared, axis=1)
         fourth = np.mean(np.square(squared), axis=1)
         floor = np.float32(FLOOR_MPS2**2)
@@ -67,3 +61,20 @@ class Envelope:
         least = np.float32(SHALLOWEST) * mean + np.float32(SILENT) * floor
         line = np.divide(spectrum.max(axis=1), spectrum.mean(axis=1) + least)
         return EnvelopeFigures(np.sqrt(unwindowed), kurtosis, line)
+
+    def modulation(self, hann: C64) -> F32:
+        """Amplitude spectrum of the squared envelope, (axes, bins), m²/s⁴, from 0 Hz in steps of rate / n."""
+        return self._lines(self._squared(hann), slice(0, self._modulations.stop))
+
+    def _squared(self, hann: C64) -> F32:
+        """The squared envelope, (axes, samples)."""
+        band = np.zeros((hann.shape[0], self._length), np.complex64)
+        band[:, : self._slice.stop - self._slice.start] = hann[:, self._slice]
+        band *= np.float32(2 * self._length)
+        analytic = ifft(band)
+        squared = np.square(analytic.real)
+        squared += np.square(analytic.imag)
+        return squared
+
+    def _lines(self, squared: F32, bins: slice | None = None) -> F32:
+        return np.divide(np.abs(rfft(squared)[:, bins or self._modulations]), np.float32(self._length))

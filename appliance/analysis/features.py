@@ -11,7 +11,7 @@ import numpy as np
 from appliance.analysis.bands import RATE_LIMIT, envelope_bands, log_bands, velocity_band
 from appliance.analysis.catalogue import Feature, catalogue
 from appliance.analysis.envelope import Envelope
-from appliance.analysis.fft import F32
+from appliance.analysis.fft import C64, F32
 from appliance.analysis.spectrum import Bands, Velocity, hann_spectrum, power
 from appliance.analysis.speed import speed_hz
 from appliance.analysis.waveform import centred, statistics
@@ -23,10 +23,14 @@ MIN_SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """One window, analysed. features: shape (k,); power: mean square per bin, m²/s⁴, shape (axes, bins)."""
+    """One window, analysed. features: shape (k,); power: mean square per bin, m²/s⁴, shape (axes, bins).
+
+    hann: the spectrum itself, as `hann_spectrum` gives it.
+    """
 
     features: F32
     power: F32
+    hann: C64
     rate_hz: float
     n: int
 
@@ -110,9 +114,11 @@ class Extractor:
         for envelope in tables.envelopes:
             columns += envelope(hann)
         features = np.concatenate([np.stack(columns, axis=1), *banded], axis=1).ravel()
-        return Analysed(features, power_per_bin, tables.rate_hz, self.n)
+        return Analysed(features, power_per_bin, hann, tables.rate_hz, self.n)
 
-    def metrics(self, analysed: Analysed, nameplate_hz: float | None = None) -> dict[str, float]:
+    def metrics(
+        self, analysed: Analysed, nameplate_hz: float | None = None, top_hz: float | None = None
+    ) -> dict[str, float]:
         """Figures for a dashboard, each of its worst axis; absent what this rate and window cannot carry.
 
         vib_rms_mps2, vib_peak_mps2, vib_crest, vib_kurt, vib_vel_mms, and speed_hz where it is certain.
@@ -122,7 +128,7 @@ class Extractor:
             "vib_vel_mms": self._velocity
         }
         figures = {key: float(worst[column]) for key, column in columns.items() if column is not None}
-        speed = speed_hz(analysed.power, analysed.rate_hz / analysed.n, nameplate_hz)
+        speed = speed_hz(analysed.power, analysed.rate_hz / analysed.n, nameplate_hz, top_hz)
         return figures if speed is None else figures | {"speed_hz": speed}
 
     def _tables_for(self, rate_hz: float) -> _Tables:

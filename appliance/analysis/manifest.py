@@ -100,7 +100,7 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file. created: UTC, ISO 8601."""
+    """The whole file. created: UTC, ISO 8601. normal: low and high of lines of the spectrum, by name."""
 
     format: int
     created: str
@@ -113,6 +113,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     receipts: Receipts
     golden: Golden
     recordings: tuple[Recording, ...]
+    normal: dict[str, tuple[float, float]] = {}
 
 
 def write(manifest: Manifest) -> bytes:
@@ -153,6 +154,9 @@ def _cross_check(manifest: Manifest) -> None:
         _refuse("windows.n", f"{windows.n}", f"window_s × rate_hz = {samples:.0f}")
     if not isfinite(manifest.threshold.value):
         _refuse("threshold.value", f"{manifest.threshold.value}", "a number")
+    for name, (low, high) in manifest.normal.items():
+        if not (isfinite(low) and isfinite(high) and 0 <= low <= high):
+            _refuse(f"normal.{name}", f"{low} to {high}", "a range of numbers, low before high")
     golden, k = manifest.golden, len(manifest.features.names)
     _check_vectors("golden.inputs", golden.inputs, len(golden.inputs), k)
     for backend, vectors in golden.outputs.items():

@@ -1,4 +1,4 @@
-"""The analysis process: blocks in, scores back, evidence to disk; learns where nothing is learnt yet."""
+"""The analysis process: blocks in, scores back; learns where nothing is learnt yet; keeps the evidence."""
 
 import logging
 import select
@@ -9,13 +9,12 @@ from appliance.analysis import bundle as bundles
 from appliance.analysis import commission, slots
 from appliance.analysis.accelerated import Acceleration
 from appliance.analysis.bundle import Bundle
-from appliance.analysis.evidence import EvidenceRing
+from appliance.analysis.recorder import Recorder
 from appliance.analysis.stream import SensorStream
-from appliance.clock import WallClock
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import Capture, Hello, SampleBlock
+from appliance.records import Hello, SampleBlock
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ _RETRY_S = 0.2
 class Analysis:
     """Everything the analysis process owns."""
 
-    def __init__(self, config: Config, daemon: Daemon) -> None:
+    def __init__(self, config: Config, daemon: Daemon, recorder: Recorder) -> None:
         self._config = config
         self._daemon = daemon
         self._nominal_hz = {spec.name: spec.rate_hz for spec in config.vibration}
@@ -33,8 +32,7 @@ class Analysis:
         self._learning: set[str] = set()
         self._learnt: dict[str, Bundle] = {}
         self.acceleration = Acceleration(config.accelerator)
-        live = config.simulation.speed == 1.0
-        self._evidence = EvidenceRing(config.state_dir / "evidence", WallClock(live=live))
+        self._recorder = recorder
         self.connected = False
 
     def serve(self, worker: Worker) -> None:
@@ -53,7 +51,6 @@ class Analysis:
                 log.warning("guard gone: %s; connecting again", fault)
             finally:
                 link.close()
-                self._write_evidence(last=True)
 
     def _follow(self, worker: Worker, link: wire.Link) -> None:
         self._streams.clear()  # a new guard numbers its blocks anew
@@ -64,19 +61,18 @@ class Analysis:
                 worker.beat()
                 if isinstance(message, SampleBlock):
                     self._block(link, message)
-                elif isinstance(message, Capture):
-                    self._evidence.order(message)
-            self._write_evidence()
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
-        self._evidence.push(block)
         stream = self._streams.get(block.sensor) or self._open(block)
         if block.sensor in self._learnt:
             bundle = self._learnt.pop(block.sensor)
             stream.adopt(self.acceleration.accelerate(block.sensor, bundle))
+            self._recorder.model(block.sensor, bundle)
             log.info("%s: model %s in force", block.sensor, bundle.id)
         for score in stream.push(block):
-            link.send(self.acceleration.told(score))
+            told = self.acceleration.told(score)
+            link.send(told)
+            self._recorder.window(told, stream.features.get(score.t1_mono_ns, ()))
         if not stream.model and stream.progress >= 1.0 and block.sensor not in self._learning:
             self._learning.add(block.sensor)
             self._daemon.start(
@@ -86,14 +82,16 @@ class Analysis:
     def _open(self, block: SampleBlock) -> SensorStream:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""
         rate_hz = self._nominal_hz.get(block.sensor) or block.rate_hz
-        settings = self._config.analysis
+        settings, geometry = self._config.analysis, self._config.geometry
         bundle = self._active(block.sensor)
         try:
             bundle = bundle and self.acceleration.accelerate(block.sensor, bundle)
-            stream = SensorStream(block.sensor, rate_hz, block.axes, settings, bundle)
+            stream = SensorStream(block.sensor, rate_hz, block.axes, settings, bundle, geometry)
+            if bundle:
+                self._recorder.model(block.sensor, bundle)
         except BundleError as fault:
             log.warning("%s: %s; learning anew", block.sensor, fault)
-            stream = SensorStream(block.sensor, rate_hz, block.axes, settings)
+            stream = SensorStream(block.sensor, rate_hz, block.axes, settings, geometry=geometry)
         self._streams[block.sensor] = stream
         return stream
 
@@ -138,24 +136,18 @@ class Analysis:
             self._learnt[stream.sensor] = slots.install(folder / bundle.id, folder)
         except (LearningError, BundleError) as fault:
             log.warning("%s: not learnt: %s", stream.sensor, fault)
-            stream.gathered.rows.clear()
-            stream.gathered.levels.clear()
+            stream.gathered.clear()
         else:
             log.info("%s: learnt %s in %.1f s", stream.sensor, bundle.id, time.monotonic() - started_s)
         self._learning.discard(stream.sensor)
 
-    def _write_evidence(self, *, last: bool = False) -> None:
-        try:
-            for path in self._evidence.due(last=last):
-                log.info("evidence %s", path)
-        except OSError as fault:
-            log.warning("evidence not written: %s; free the disk", fault)
 
-
-def run(config: Config) -> int:
-    """Analyse until a signal. Returns the exit status."""
+def run(config: Config, config_text: bytes) -> int:
+    """Analyse until a signal. config_text: the configuration as in its file. Returns the exit status."""
     daemon = Daemon("analysis")
-    analysis = Analysis(config, daemon)
+    recorder = Recorder(config, config_text)
+    analysis = Analysis(config, daemon, recorder)
+    daemon.start("evidence", recorder.serve, stall_s=60.0)  # an SD card may take its time
     daemon.start("stream", analysis.serve, stall_s=10.0)
     try:
         return daemon.run(ready=lambda: analysis.connected)

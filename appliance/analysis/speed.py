@@ -30,18 +30,21 @@ FINE = 4
 """Steps per bin in which lines are placed."""
 
 
-def speed_hz(power: F32, bin_hz: float, nameplate_hz: float | None = None) -> float | None:
+def speed_hz(
+    power: F32, bin_hz: float, nameplate_hz: float | None = None, top_hz: float | None = None
+) -> float | None:
     """Shaft speed, Hz, or None where no comb of five harmonics is certain.
 
     Args:
         power: mean square per bin of a Hann spectrum, shape (axes, bins); the axes vote together.
         bin_hz: frequency step, at most a quarter of the lowest speed sought.
         nameplate_hz: searched within ±6 %; from 5 to 62 Hz if None.
+        top_hz: fastest speed where it varies; nameplate_hz is then the slowest.
     """
     (low, high), sure_ln = SEARCH_HZ, SURE_WITHOUT_NAMEPLATE_LN
     if nameplate_hz is not None:
         sure_ln = SURE_LN
-        low, high = nameplate_hz * (1 - NAMEPLATE_SHARE), nameplate_hz * (1 + NAMEPLATE_SHARE)
+        low, high = nameplate_hz * (1 - NAMEPLATE_SHARE), (top_hz or nameplate_hz) * (1 + NAMEPLATE_SHARE)
     low, high = max(low, 4 * bin_hz), min(high, (power.shape[1] - 2) * bin_hz / HARMONICS)
     if high <= low:
         return None

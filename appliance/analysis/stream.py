@@ -9,12 +9,15 @@ import time
 from appliance.analysis import bundle as bundles
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import Gathered, level_of
-from appliance.analysis.features import Extractor
+from appliance.analysis.diagnose import sensor_fault
+from appliance.analysis.examine import Examiner
+from appliance.analysis.features import Analysed, Extractor
 from appliance.analysis.machine_state import MachineStateGate
 from appliance.analysis.scorer import Scorer
 from appliance.analysis.window import Window, Windower
 from appliance.config import Analysis
-from appliance.records import MachineState, Quality, SampleBlock, Score
+from appliance.geometry import Geometry
+from appliance.records import Hypothesis, MachineState, Quality, SampleBlock, Score
 
 AXIS_NAMES = ("x", "y", "z")
 OFF_SHARE = 0.3
@@ -22,13 +25,23 @@ OFF_SHARE = 0.3
 _MPS2_PER_MMS = 0.25
 """Where the rate carries no velocity, RMS acceleration stands in for it: the two agree at 40 Hz."""
 _LEAST_WINDOWS = 40
+EXAMINED_EVERY = 4
+"""Where no score calls a window abnormal, one in so many is examined: a limit may be passed all the same."""
+
+_UNKNOWN = Geometry()
 
 
 class SensorStream:
     """Blocks in, scores out. Until a bundle is adopted it gathers windows of running for learning."""
 
     def __init__(
-        self, sensor: str, rate_hz: float, axes: int, settings: Analysis, bundle: Bundle | None = None
+        self,
+        sensor: str,
+        rate_hz: float,
+        axes: int,
+        settings: Analysis,
+        bundle: Bundle | None = None,
+        geometry: Geometry = _UNKNOWN,
     ) -> None:
         """rate_hz: nominal.
 
@@ -47,10 +60,16 @@ class SensorStream:
         self._windower = Windower(sensor, self.window_s, settings.overlap, rate_hz)
         self.hop_s = self._windower.hop / rate_hz
         self.extractor = Extractor(rate_hz, self._windower.n, AXIS_NAMES[:axes])
+        self._examiner = Examiner(sensor, rate_hz, self._windower.n, self.extractor.axis_names, geometry)
+        self._geometry = geometry
+        self._unexamined = 0
+        self._hypotheses: tuple[Hypothesis, ...] = ()
         self._scorer: Scorer | None = None
         self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
         self._state = MachineState.UNKNOWN
         self.gathered = Gathered(sensor)
+        self.features: dict[int, tuple[float, ...]] = {}
+        """Of each usable window of the last push, by its end (t1_mono_ns)."""
         if bundle is not None:
             self.adopt(bundle)
 
@@ -59,6 +78,7 @@ class SensorStream:
         extractor = self.extractor
         bundles.require(bundle, names=extractor.names, rate_hz=extractor.rate_hz, n=extractor.n)
         self._scorer = Scorer(bundle)
+        self._examiner.normal = bundle.manifest.normal
         lowest = bundle.manifest.windows.lowest_level
         self._gate = MachineStateGate(OFF_SHARE * lowest, self._settings.settle_s)
 
@@ -75,24 +95,31 @@ class SensorStream:
 
     def push(self, block: SampleBlock) -> list[Score]:
         """Take a block; one score per window that it completed. Raises ValueError on a foreign block."""
+        self.features.clear()
         return [self._judge(window) for window in self._windower.push(block)]
 
     def _judge(self, window: Window) -> Score:
         started_s = time.perf_counter()
         if not window.ok or window.accel.shape[1] != self.extractor.n:
-            return self._score(window, Quality.NOT_OK)
+            return self._unusable(window)
         try:
             analysed = self.extractor.analyse(window.accel, window.rate_hz)
         except ValueError:  # its clock is far off nominal, or it holds what no sensor measures
-            return self._score(window, Quality.NOT_OK)
-        metrics = self.extractor.metrics(analysed)
+            return self._unusable(window)
+        self.features[window.t1_mono_ns] = tuple(analysed.features.tolist())
+        metrics = self.extractor.metrics(analysed, *self._geometry.speed_hz)
         level = level_of(metrics)
         self._state = self._gate.update(level, self.hop_s)
         if self._scorer is None:
             if self._state is MachineState.RUNNING and self.progress < 1.0:
-                self.gathered.add(analysed.features, level)
-            return self._score(window, Quality.LEARNING, metrics=metrics, progress=self.progress)
+                figures = self._examiner.figures(analysed, metrics.get("speed_hz"))
+                self.gathered.add(analysed.features, level, figures)
+            hypotheses = self._examine(analysed, abnormal=False)
+            return self._score(
+                window, Quality.LEARNING, metrics=metrics, progress=self.progress, hypotheses=hypotheses
+            )
         value, top = self._scorer.score(analysed.features)
+        hypotheses = self._examine(analysed, abnormal=value > self._scorer.threshold)
         compute_ms = (time.perf_counter() - started_s) * 1e3
         return self._score(
             window,
@@ -102,7 +129,27 @@ class SensorStream:
             top=top,
             metrics=metrics,
             compute_ms=compute_ms,
+            hypotheses=hypotheses,
         )
+
+    def _examine(self, analysed: Analysed, *, abnormal: bool) -> tuple[Hypothesis, ...]:
+        """What the last windows look like; renewed for every abnormal window, else now and then."""
+        if self._state is not MachineState.RUNNING:
+            self._forget()
+            return ()
+        self._examiner.take(analysed)
+        self._unexamined += 1
+        if abnormal or self._unexamined >= EXAMINED_EVERY:
+            self._hypotheses, self._unexamined = self._examiner(), 0
+        return self._hypotheses
+
+    def _unusable(self, window: Window) -> Score:
+        self._forget()
+        return self._score(window, Quality.NOT_OK, hypotheses=sensor_fault(window.validity))
+
+    def _forget(self) -> None:
+        self._examiner.forget()
+        self._hypotheses, self._unexamined = (), 0
 
     def _score(self, window: Window, quality: Quality, **figures: object) -> Score:
         return Score(

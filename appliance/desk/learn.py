@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from appliance.config import Analysis
 from appliance.desk import source
 from appliance.desk.progress import Progress
 from appliance.errors import ApplianceError, LearningError
+from appliance.geometry import Geometry
 from appliance.guard.devices import running_world
 from appliance.guard.sensor import VibrationWatch
 from appliance.guard.sensors import open_vibration
@@ -39,6 +40,7 @@ class Take:
     axes: int
     seconds: float | None
     blocks: Iterator[SampleBlock]
+    geometry: Geometry = field(default_factory=Geometry)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -112,7 +114,8 @@ def _live(path: Path, name: str | None) -> Take:
         raise ApplianceError(str(fault)) from fault
     name = name or spec.name
     seconds = None if isinstance(spec, RecordedVibration) else config.analysis.learn_s
-    return Take(str(path), name, sensor.rate_hz, sensor.axes, seconds, _sampled(name, sensor, seconds))
+    blocks = _sampled(name, sensor, seconds)
+    return Take(str(path), name, sensor.rate_hz, sensor.axes, seconds, blocks, config.geometry)
 
 
 def _sampled(name: str, sensor: Vibration, length_s: float | None) -> Iterator[SampleBlock]:
@@ -143,7 +146,7 @@ def _stream(take: Take, settings: Analysis, before: SensorStream | None) -> Sens
             )
     rate_hz = before.extractor.rate_hz if before else take.rate_hz
     try:
-        return SensorStream(take.sensor, rate_hz, take.axes, settings)
+        return SensorStream(take.sensor, rate_hz, take.axes, settings, geometry=take.geometry)
     except ValueError as fault:
         raise ApplianceError(f"{take.name}: {fault}") from fault
 
@@ -162,7 +165,7 @@ def _gather(take: Take, stream: SensorStream) -> Gathered:
     if running.rows:
         quiet = QUIET_SHARE * float(np.median(running.levels))
         kept = [index for index, level in enumerate(running.levels) if level >= quiet]
-        running = Gathered(take.name, [running.rows[i] for i in kept], [running.levels[i] for i in kept])
+        running = running.only(kept)
     progress.done(f"{taken_s:.1f} s, {len(scores)} windows, {len(running.rows)} of normal running")
     if not scores:
         raise LearningError(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from appliance.desk.trend import Trend
 from appliance.records import EventKind
-from hw.evidence import Track, read_evidence
+from hw.evidence import Track
+from hw.evidence_read import read_evidence
 
 mpl.use("Agg")
 F64 = NDArray[np.float64]
@@ -93,7 +94,7 @@ def _ends(evidence: Path) -> tuple[Track | None, Track | None]:
     files = sorted(evidence.glob("*.npz"), key=lambda path: int(path.name.split("-")[0]))
     if not files:
         return None, None
-    first, last = (read_evidence(path)[0][0] for path in (files[0], files[-1]))
+    first, last = (read_evidence(path).tracks[0] for path in (files[0], files[-1]))
     return first, last
 
 

@@ -8,12 +8,13 @@ import time
 
 import numpy as np
 
+from appliance.accelerators import EdgeTpuAccelerator
 from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.stream import SensorStream
 from appliance.clock import kernel_synchronised
-from appliance.config import Analysis, Config, EdgeTpuAccelerator
+from appliance.config import Analysis, Config
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError, BundleError
 from appliance.sensors import VibrationSensor

@@ -1,4 +1,7 @@
-"""`appliance replay`: a recording through the very guard and analysis code, in lockstep, without waiting."""
+"""`appliance replay`: a recording through the very guard and analysis code, in lockstep, without waiting.
+
+Evidence of an alarm is judged once more instead (`rejudge`), unless limits, a model or a sensor are named.
+"""
 
 import argparse
 import math
@@ -13,7 +16,7 @@ from appliance.analysis.bundle import Bundle
 from appliance.analysis.stream import SensorStream
 from appliance.clock import WallClock
 from appliance.config import Config
-from appliance.desk import source
+from appliance.desk import evidence_file, rejudge, source
 from appliance.errors import ApplianceError, BundleError
 from appliance.guard.latch import Latch
 from appliance.guard.protection import Protection
@@ -42,7 +45,9 @@ class Replay:
         sensors = {name: self._player}
         self.protection = Protection(config, sensors, self.relay, WallClock(live=False), self._tell)
         rate_hz, axes = played.rate_hz, played.accel.shape[1]
-        self._stream = SensorStream(name, rate_hz, axes, config.analysis, bundle) if bundle else None
+        self._stream = None
+        if bundle:
+            self._stream = SensorStream(name, rate_hz, axes, config.analysis, bundle, config.geometry)
         self.windows = 0
         self.seconds = 0.0
 
@@ -68,7 +73,13 @@ class Replay:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print every event of the recording and how it ends; exit status 0, 1 Alert, 2 tripped."""
+    """Print every event of the recording and how it ends; exit status 0, 1 Alert, 2 tripped.
+
+    Of evidence: its verdicts, and whether they are the same again; exit status 0 identical, 1 not.
+    """
+    plain = arguments.bundle or arguments.config or arguments.sensor
+    if not plain and evidence_file.holds_alarm(arguments.recording):
+        return rejudge.run(arguments.recording)
     played = source.load(arguments.recording, arguments)
     bundle = bundles.load(arguments.bundle) if arguments.bundle else None
     if bundle:

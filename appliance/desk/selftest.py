@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 
 from appliance import check
-from appliance.config import AnyRelay, Config, SimRelay
-from appliance.desk import premises, sensing, status
+from appliance.config import Config
+from appliance.desk import premises, requests, sensing
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError
 from appliance.guard.lock import GuardRunsError, only_guard
 from appliance.guard.output import kept_line, open_relay
+from appliance.pins import AnyRelay, SimRelay
 from hw.board import MODEL
 from hw.ports import PortError
 
@@ -95,7 +96,7 @@ def _rest(config: Config, *, alone: bool) -> list[Finding]:
 
 def _beside_guard(config: Config, config_path: Path) -> list[Finding]:
     try:
-        sensors = sensing.told(config, status.ask(config_path))
+        sensors = sensing.told(config, requests.state(config_path))
     except ApplianceError as fault:
         sensors = [fail("guard", fault)]
     return [*sensors, note("relay", "not moved: the running guard has it; stop it first to test the relay")]

@@ -1,45 +1,90 @@
-"""The channels of a configuration: which quantity of which sensor is watched, and with which limits."""
+"""The rack of a configuration: which quantities are watched, with which limits and which votes."""
 
-from appliance.config import Config, Limit
-from appliance.guard import quantities
-from appliance.guard.alarm import Channel
+from appliance.channel_list import STATES, Listed, listed
+from appliance.config import Config, Levels, Trip
+from appliance.guard.channel import Channel, Setpoints, protects
+from appliance.guard.rack import RackSpec
+from appliance.guard.voting import TripGroup
 from appliance.records import Level
 
 _NOT_OK_LEVEL = {"alert": Level.ALERT, "danger": Level.DANGER, "ignore": Level.NORMAL}
+_LATCH = {
+    "danger": frozenset({Level.DANGER}),
+    "both": frozenset({Level.ALERT, Level.DANGER}),
+    "none": frozenset[Level](),
+}
+
+
+def rack_of(config: Config) -> RackSpec:
+    """All channels, and a trip group for each `[[trip]]` and for each Danger outside of them."""
+    channels = of(config)
+    protection = config.protection
+    return RackSpec(
+        channels=channels,
+        groups=_groups(config.trip, channels),
+        inhibit_ns=round(protection.power_up_inhibit_s * 1e9),
+        multiply=protection.trip_multiply,
+        multiply_longest_ns=round(protection.trip_multiply_longest_s * 1e9),
+        bypass_longest_ns=round(protection.bypass_longest_s * 1e9),
+        shelve_longest_ns=round(protection.shelve_longest_s * 1e9),
+    )
 
 
 def of(config: Config) -> tuple[Channel, ...]:
-    """`.peak`, `.rms`, `.score` of each vibration sensor; `.temperature`, `.slope` of each thermometer;
-    each quantity of a transmitter that has a limit.
-    """
-    limits = config.limits
-    found: list[Channel] = []
-    for vibration in config.vibration:
-        found.append(_channel(config, f"{vibration.name}.peak", "m/s2", limits.peak_mps2))
-        found.append(_channel(config, f"{vibration.name}.rms", "m/s2", limits.rms_mps2))
-        found.append(_channel(config, f"{vibration.name}.score", "x threshold", limits.score_ratio))
-    for thermometer in config.temperature:
-        found.append(_channel(config, f"{thermometer.name}.temperature", "degC", limits.temperature_degc))
-        slope = limits.temperature_slope_degc_per_min
-        found.append(_channel(config, f"{thermometer.name}.slope", "degC/min", slope))
-    readings = quantities.unheard(config)
-    for transmitter in config.transmitter:
-        units = {one.quantity: one.unit for one in readings[transmitter.name]}
-        for quantity, limit in transmitter.limits.items():
-            found.append(_channel(config, f"{transmitter.name}.{quantity}", units[quantity], limit))
-    return tuple(found)
+    """Every channel, in the order of the file. Raises ConfigError for a register map that cannot be had."""
+    return tuple(_channel(config, one) for one in listed(config))
 
 
-def _channel(config: Config, name: str, unit: str, limit: Limit) -> Channel:
-    not_ok = _NOT_OK_LEVEL[config.limits.not_ok]
-    if name.endswith(".score"):  # a silent model never trips; the absolute limits still protect
-        not_ok = min(not_ok, Level.ALERT)
+def _channel(config: Config, one: Listed) -> Channel:
+    limit = one.limit
+    danger_delay_s = limit.delay_s if limit.danger_delay_s is None else limit.danger_delay_s
+    by_state = {state: getattr(limit, state.value) for state in STATES}
     return Channel(
-        name=name,
-        unit=unit,
-        alert=limit.alert,
-        danger=limit.danger,
-        delay_ns=round(limit.delay_s * 1e9),
-        not_ok_level=not_ok,
+        name=one.name,
+        unit=one.unit,
+        setpoints=Setpoints(limit.alert, limit.danger),
+        by_state={state: _setpoints(levels) for state, levels in by_state.items() if levels is not None},
+        under=limit.direction == "under",
+        alert_delay_ns=round(limit.delay_s * 1e9),
+        danger_delay_ns=round(danger_delay_s * 1e9),
+        off_delay_ns=round(limit.off_delay_s * 1e9),
+        deadband=limit.deadband,
+        latch=_LATCH[limit.latch],
+        multiplied=one.multiplied,
+        learned=one.learned,
+        zone_edges=one.zone_edges,
+        not_ok_level=_not_ok(config, one),
         not_ok_delay_ns=round(config.limits.not_ok_delay_s * 1e9),
+        realarm_ns=round(limit.realarm_s * 1e9),
     )
+
+
+def _not_ok(config: Config, one: Listed) -> Level:
+    """What NOT OK counts as. Where no level is watched, nobody is told of it unless the file says so."""
+    watched = any(levels.alert is not None or levels.danger is not None for _, levels in one.levels)
+    level = _NOT_OK_LEVEL[one.limit.not_ok or (config.limits.not_ok if watched else "ignore")]
+    return min(level, Level.ALERT) if one.learned else level  # a silent model never trips
+
+
+def _setpoints(levels: Levels) -> Setpoints:
+    return Setpoints(levels.alert, levels.danger)
+
+
+def _groups(trips: tuple[Trip, ...], channels: tuple[Channel, ...]) -> tuple[TripGroup, ...]:
+    voting = tuple(
+        TripGroup(
+            trip.name,
+            int(trip.vote[0]),
+            trip.members,
+            hold=trip.not_ok_member == "is left out",
+            learned_alone=trip.learned.startswith("alone"),
+        )
+        for trip in trips
+    )
+    grouped = {name for trip in trips for name in trip.members}
+    alone = tuple(
+        TripGroup(channel.name, 1, (channel.name,))
+        for channel in channels
+        if channel.name not in grouped and not channel.learned and protects(channel)
+    )
+    return voting + alone

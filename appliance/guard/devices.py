@@ -1,9 +1,10 @@
-"""The devices of a configuration, opened: sensors and the shutdown output."""
+"""The devices of a configuration, opened: sensors, contacts and the shutdown output."""
 
 import os
 
 from appliance.config import Config, Simulation
 from appliance.daemon import EPOCH_VARIABLE
+from appliance.guard.inputs import open_inputs
 from appliance.guard.modbus_lines import ModbusLines
 from appliance.guard.output import open_health, open_relay
 from appliance.guard.sensors import World, open_temperature, open_vibration
@@ -17,7 +18,7 @@ def running_world(simulation: Simulation) -> World:
 
 
 class Devices:
-    """Every sensor and the relay. live: whether sensor time is the host's own monotonic clock."""
+    """Every sensor and contact, and the relay. live: whether sensor time is the host's monotonic clock."""
 
     def __init__(self, config: Config) -> None:
         """Raises ApplianceError: a bus or a line that cannot be had. A chip that is silent is found later."""
@@ -28,6 +29,7 @@ class Devices:
         self.transmitter = {spec.name: self.lines.open(spec) for spec in config.transmitter}
         self.relay = open_relay(config.relay)
         self.health = open_health(config.relay)
+        self.inputs = open_inputs(config.inputs)
         self.live = config.simulation.speed == 1.0 and all(
             spec.speed == 1.0 for spec in config.vibration if isinstance(spec, RecordedVibration)
         )

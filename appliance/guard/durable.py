@@ -1,4 +1,8 @@
-"""What the guard writes to disk: the latch and the events, each by a worker of its own, off the trip path."""
+"""What the guard writes to disk: the latch, and the events, each by a worker of its own, off the trip path.
+
+An event goes into the event log first, then into the store, and only then is it told: what the plant hears
+stands in the log. Neither of the two waits for the other: a full disk or a lock makes its events wait.
+"""
 
 import logging
 import queue
@@ -8,6 +12,8 @@ from pathlib import Path
 from appliance.daemon import Daemon, Worker
 from appliance.errors import StoreError
 from appliance.guard import latch as latches
+from appliance.guard.chain import Head
+from appliance.guard.journal import Journal, belongs
 from appliance.records import Event, EventKind, Severity
 from appliance.store import Store
 
@@ -17,6 +23,7 @@ _MOST_WAITING = 10_000
 _STALL_S = 30.0
 _RETRY_LATCH_S = 0.5
 _RETRY_STORE_S = 1.0
+_LOGGED_AT_ONCE = 100
 
 Note = Callable[[EventKind, str, str, Severity], None]
 
@@ -24,12 +31,18 @@ Note = Callable[[EventKind, str, str, Severity], None]
 class Durable:
     """Takes latch and events without ever blocking. accepted: events that the store holds so far."""
 
-    def __init__(self, store: Path, latch: Path, note: Note, stored: Callable[[Event], None]) -> None:
+    def __init__(
+        self, store: Path, journal: Journal, latch: Path, note: Note, stored: Callable[[Event], None]
+    ) -> None:
         """note: makes an event of what went wrong here. stored: hears every event once it is durable.
 
         Raises StoreError.
         """
         self._store = Store(store)
+        self._journal = journal
+        self._unlogged: list[Event] = []
+        self._left_out = 0
+        self._log_refused = False
         self._latch_path = latch
         self._note = note
         self._stored = stored
@@ -38,6 +51,11 @@ class Durable:
         self._lost = 0
         self._writer: Worker | None = None
         self.accepted = 0
+
+    @property
+    def head(self) -> Head:
+        """The end of the event log."""
+        return self._journal.head
 
     def start(self, daemon: Daemon) -> None:
         """Start the workers. The latch must not wait for the event store: a restart has to know of a trip."""
@@ -59,8 +77,12 @@ class Durable:
         if self._writer and self._writer.is_alive():
             log.warning("the event store does not answer; the newest events may be missing in it")
             return
-        if late := self._waiting(0.0):
+        late = self._waiting(0.0)
+        if not self._enter_log():
+            log.warning("%d events are not in the event log: it cannot be written", len(self._unlogged))
+        if late:
             self._write(late)
+        self._journal.close()
         self._store.close()
 
     def _keep_latch(self, worker: Worker) -> None:
@@ -93,20 +115,48 @@ class Durable:
             worker.beat()
             ending = worker.stop.is_set()
             waiting = waiting or self._waiting(0.0 if ending else 0.2)
+            logged = self._enter_log()
             if not waiting or self._write(waiting):
                 waiting = []
-            elif not ending:
+            if not ending and (waiting or not logged):
                 worker.stop.wait(_RETRY_STORE_S)
 
     def _waiting(self, timeout_s: float) -> list[Event]:
-        """Everything in the queue; waits for the first."""
+        """Everything in the queue, for the store and for the log; waits for the first."""
         events: list[Event] = []
         try:
             events.append(self._events.get(block=timeout_s > 0.0, timeout=timeout_s))
             while True:
                 events.append(self._events.get_nowait())
         except queue.Empty:
-            return events
+            pass
+        entries = [event for event in events if belongs(event)]
+        room = _MOST_WAITING - len(self._unlogged)
+        self._unlogged += entries[:room]
+        self._left_out += len(entries[room:])
+        return events
+
+    def _enter_log(self) -> bool:
+        """Write what waits for the log. Returns whether nothing waits any more."""
+        try:
+            while self._unlogged:
+                self._journal.append(self._unlogged[:_LOGGED_AT_ONCE])
+                del self._unlogged[:_LOGGED_AT_ONCE]
+        except OSError as fault:
+            if not self._log_refused:
+                found = f"{fault}; events wait for the event log; free the disk"
+                self._note(EventKind.HEALTH, "journal.unwritten", found, "critical")
+            self._log_refused = True
+            return False
+        self._log_refused = False
+        for found in self._journal.damage:
+            self._note(EventKind.HEALTH, "journal.damaged", found, "critical")
+        self._journal.damage.clear()
+        if self._left_out:
+            found = f"{self._left_out} events are not in the event log: it could not be written for too long"
+            self._left_out = 0
+            self._note(EventKind.HEALTH, "journal.incomplete", found, "critical")
+        return True
 
     def _write(self, events: list[Event]) -> bool:
         try:
@@ -124,9 +174,9 @@ class Durable:
     def _tell_of_losses(self) -> None:
         for path in self._store.set_aside:
             found = f"the event store was damaged and is begun anew; the old one is kept as {path}"
-            self._note(EventKind.HEALTH, "store.damaged", found, "warning")
+            self._note(EventKind.HEALTH, "store.damaged", found, "critical")
         self._store.set_aside.clear()
         if self._lost:
             found = f"{self._lost} events lost: the store refused them for too long"
             self._lost = 0
-            self._note(EventKind.HEALTH, "events.lost", found, "warning")
+            self._note(EventKind.HEALTH, "events.lost", found, "critical")

@@ -4,8 +4,10 @@ import contextlib
 import select
 import threading
 import time
+from collections.abc import Callable
 
 from appliance import wire
+from appliance.guard.admission import unfit
 from appliance.guard.protection import Protection
 from appliance.records import (
     Capture,
@@ -14,24 +16,34 @@ from appliance.records import (
     Hello,
     Message,
     Notice,
-    Reset,
+    Reply,
+    Request,
     SampleBlock,
     Score,
     TemperatureReading,
+    Trace,
 )
 
 _HEARS: dict[str, tuple[type, ...]] = {
-    "analysis": (SampleBlock, TemperatureReading, Capture),
+    "analysis": (SampleBlock,),
+    "evidence": (SampleBlock, TemperatureReading, GuardState, Trace, Notice, Capture),
     "uplink": (GuardState, Notice),
     "status": (GuardState, Notice),
 }
+_NOT_OURS = (
+    "refused: the guard hears only root, its own user and the members of its group; ask as one of them"
+)
 
 
 class Feed:
     """The guard's socket and everyone connected to it."""
 
-    def __init__(self, listener: wire.Listener, protection: Protection) -> None:
+    def __init__(
+        self, listener: wire.Listener, protection: Protection, state: Callable[[], GuardState]
+    ) -> None:
+        """state: what a newcomer hears first."""
         self._listener = listener
+        self._state = state
         self._protection = protection
         self._roles: dict[wire.Link, str] = {}
         self._lock = threading.Lock()
@@ -81,6 +93,11 @@ class Feed:
 
     def _greet(self, link: wire.Link) -> None:
         """A newcomer must say who it is at once."""
+        if not link.peer_is_ours():
+            with contextlib.suppress(wire.Closed):
+                link.send(Reply(ok=False, message=_NOT_OURS))
+            link.close()
+            return
         deadline_s = time.monotonic() + 0.2
         try:
             hello = link.receive()
@@ -95,17 +112,22 @@ class Feed:
         with self._lock:
             self._roles[link] = hello.role
         if hello.role != "analysis":
-            self.publish(self._protection.state())
+            self.publish(self._state())
 
     def _serve(self, link: wire.Link) -> None:
         try:
             while (message := link.receive()) is not None:
                 if isinstance(message, Score):
                     self._protection.score(message, time.perf_counter_ns())
-                elif isinstance(message, Reset):
-                    link.send(self._protection.reset(message))
+                elif isinstance(message, Request):
+                    link.send(self._answer(message))
         except wire.Closed:
             self._drop(link)
+
+    def _answer(self, request: Request) -> Reply:
+        if fault := unfit(request):
+            return Reply(ok=False, message=f"refused: {fault}")
+        return self._protection.ask(request)
 
     def _drop(self, link: wire.Link) -> None:
         with self._lock:

@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from appliance.config import AnyRelay, GpioRelay, RpiGpioRelay, SimRelay
 from appliance.errors import ApplianceError, ConfigError
+from appliance.pins import AnyRelay, GpioRelay, RpiGpioRelay, SimRelay
 from hw import board
 from hw.gpio_lines import GpioOutput, Line
 from hw.ports import PortError, Relay

@@ -1,4 +1,4 @@
-"""The guard process: samplers in the trip path, and three workers that tell of it afterwards."""
+"""The guard process: samplers in the trip path, contacts, and three workers that tell of it afterwards."""
 
 import gc
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance import wire
+from appliance import __version__, wire
 from appliance.clock import WallClock
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
@@ -20,10 +20,14 @@ from appliance.guard.devices import Devices
 from appliance.guard.durable import Durable
 from appliance.guard.feed import Feed
 from appliance.guard.health import Health
+from appliance.guard.inputs import PERIOD_S, Debounced
+from appliance.guard.journal import Journal
 from appliance.guard.lock import only_guard
 from appliance.guard.protection import Protection
-from appliance.guard.realtime import claim
-from appliance.records import Event, EventKind, Severity
+from appliance.guard.realtime import claim, share_heap
+from appliance.guard.reminder import Reminder
+from appliance.guard.seal import digest
+from appliance.records import Event, EventKind, GuardState, Severity
 from hw.ports import EndOfSource, PortError, Quantities, Scalars, Temperature, Vibration
 from hw.waveform import RecordingError
 
@@ -39,27 +43,37 @@ _STATE_LEAST_S = 0.02
 class Guard:
     """Everything the guard process owns."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, config_file: Path) -> None:
         self._config = config
         self._lock_file = only_guard(config.run_dir)
         latch_path = config.state_dir / "latch.json"
+        first_boot = not latch_path.exists()
         latch, fault = latches.read(latch_path)
-        self._durable = Durable(config.store_path, latch_path, self._note, self._stored)
+        if first_boot:  # never tested: the time to the first proof test runs from here
+            latch = msgspec.structs.replace(latch, proof_tested_utc_ns=time.time_ns())
+        config_sha256 = digest(config_file.read_bytes())
+        journal = Journal(config.state_dir / "journal", config_sha256)
+        self._durable = Durable(config.store_path, journal, latch_path, self._note, self._stored)
         self.devices = _opened(config)
         clock = WallClock(live=self.devices.live)
         self.protection = Protection(
             config, self.devices.vibration, self.devices.relay, clock, self._durable.take, latch
         )
         self.health = Health(self.devices.health, self.devices.vibration)
-        self.feed = Feed(_listener(config.socket_path), self.protection)
+        self.feed = Feed(_listener(config.socket_path), self.protection, self._state)
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
-        if fault:
+        if fault or first_boot:
             self._durable.take(latch)
-            self.protection.note(EventKind.HEALTH, "latch.unreadable", fault)
-        self.protection.note(
-            EventKind.AUDIT, "boot", "guard started" + (", still tripped" if latch.tripped else "")
-        )
+        if fault:
+            self.protection.note(EventKind.HEALTH, "latch.unreadable", fault, severity="critical")
+        tripped = ", still tripped" if latch.tripped else ""
+        begun = f"guard {__version__} started, configuration {config_sha256[:12]}{tripped}"
+        self.protection.note(EventKind.AUDIT, "boot", begun)
+        if journal.config_before not in ("", config_sha256):
+            changed = f"the configuration was {journal.config_before[:12]}, now it is {config_sha256[:12]}"
+            who = f"owner of the file: {_owner(config_file)}"
+            self.protection.note(EventKind.AUDIT, "config.changed", changed, who=who)
 
     def start(self, daemon: Daemon) -> None:
         """Start the workers; the trip path first."""
@@ -73,6 +87,8 @@ class Guard:
         for name, transmitter in self.devices.transmitter.items():
             body = partial(self._read, name=name, port=transmitter)
             daemon.start(f"read-{name}", body, stall_s=_LINE_STALL_S)
+        if self.devices.inputs:
+            daemon.start("contacts", self._read_contacts)
         daemon.start("feed", self._serve)
         self._durable.start(daemon)
 
@@ -88,6 +104,17 @@ class Guard:
         self.devices.lines.close()
         self.feed.close()
         self._durable.close()
+
+    def _state(self) -> GuardState:
+        """What the protection says, with what only the process knows."""
+        seq, sha256 = self._durable.head
+        return msgspec.structs.replace(
+            self.protection.state(),
+            events_accepted=self._durable.accepted,
+            pid=os.getpid(),
+            log_seq=seq,
+            log_sha256=sha256,
+        )
 
     def _stored(self, event: Event) -> None:
         self.feed.tell(event)
@@ -126,6 +153,7 @@ class Guard:
             self.health.moved(name)
             if block is not None:
                 self.feed.publish(block)
+                self._publish_trace()
 
     def _read(self, worker: Worker, name: str, port: Temperature | Scalars) -> None:
         """The same path for what comes as numbers."""
@@ -152,6 +180,26 @@ class Guard:
             else:
                 self.feed.publish(self.protection.reading(name, answer, got_ns))
 
+    def _read_contacts(self, worker: Worker) -> None:
+        """Bypass key, start-up, reset, running; of one that cannot be read is told, once."""
+        contacts = {name: Debounced(port) for name, port in self.devices.inputs.items()}
+        while not worker.stop.wait(PERIOD_S):
+            worker.beat()
+            for name, contact in contacts.items():
+                fault_before = contact.fault
+                if not contact.read(time.monotonic()):
+                    continue
+                self.protection.contact(name, active=contact.active, got_ns=time.perf_counter_ns())
+                if contact.fault:
+                    words = f"{name} cannot be read, nothing is taken from it: {contact.fault}"
+                    self.protection.note(EventKind.HEALTH, "contact.lost", words)
+                elif fault_before:
+                    self.protection.note(EventKind.HEALTH, "contact.restored", f"{name} answers again")
+
+    def _publish_trace(self) -> None:
+        if trace := self.protection.trace():
+            self.feed.publish(trace)
+
     def _source_ended(self, worker: Worker, name: str) -> None:
         log.info("%s: recording played to its end", name)
         self._playing -= 1
@@ -161,24 +209,30 @@ class Guard:
     def _serve(self, worker: Worker) -> None:
         """Listeners: requests in, state out on change and once a second."""
         told_version, told_s = -1, 0.0
+        reminder = Reminder()
         while not worker.stop.is_set():
             worker.beat()
             self.feed.turn(0.05)
             self.protection.watch()
+            self._publish_trace()
             version, now_s = self.protection.version, time.monotonic()
             quiet_s = now_s - told_s
             if quiet_s >= _STATE_PERIOD_S or (version != told_version and quiet_s >= _STATE_LEAST_S):
-                state = self.protection.state()
-                self.feed.publish(
-                    msgspec.structs.replace(state, events_accepted=self._durable.accepted, pid=os.getpid())
-                )
+                state = self._state()
+                self.feed.publish(state)
                 told_version, told_s = version, now_s
+                if reminder.tells(now_s, due=state.proof_test_due):
+                    words = f"no proof test of the relay for {self._config.protection.proof_test_days:g} days"
+                    self.protection.note(
+                        EventKind.HEALTH, "proof_test.due", f"{words}; run `appliance prooftest`"
+                    )
 
 
-def run(config: Config) -> int:
+def run(config: Config, config_file: Path) -> int:
     """Guard until a signal or the end of a recording. Returns the exit status."""
+    share_heap()
     daemon = Daemon("guard")
-    guard = Guard(config)
+    guard = Guard(config, config_file)
     guard.start(daemon)
     status = 1
     try:
@@ -191,6 +245,14 @@ def run(config: Config) -> int:
         finally:
             guard.close()
     return status
+
+
+def _owner(path: Path) -> str:
+    """Who may have changed the file, by name or number."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
 
 
 def _opened(config: Config) -> Devices:

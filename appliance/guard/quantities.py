@@ -8,15 +8,14 @@ from appliance.records import QuantityReading, Validity
 from hw.ports import Quantities
 
 Readings = tuple[QuantityReading, ...]
-_UNITS = {"m/s²": "m/s2", "°C": "degC"}
 
 
 def unheard(config: Config) -> dict[str, Readings]:
     """Every quantity of each transmitter's map, before its first answer. Raises ConfigError."""
     return {
         spec.name: tuple(
-            QuantityReading(spec.name, name, _UNITS.get(unit, unit), 0, None, Validity.LOST)
-            for name, unit in register_maps.load(spec.map).units.items()
+            QuantityReading(spec.name, name, unit, 0, None, Validity.LOST)
+            for name, unit in register_maps.units(spec.map).items()
         )
         for spec in config.transmitter
     }

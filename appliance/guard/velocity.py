@@ -5,22 +5,14 @@ from numpy.fft import rfft
 from numpy.typing import NDArray
 
 from appliance.records import SampleBlock, Validity
+from appliance.severity import BAND_HZ, SAMPLES_PER_PERIOD, band_hz
 from hw.ports import Vibration
 
 I16 = NDArray[np.int16]
 C64 = NDArray[np.complex64]
 
-BAND_HZ = (10.0, 1000.0)
-SAMPLES_PER_PERIOD = 2.56
-"""So many samples a period of the highest frequency needs: a sensor's own filter shapes what is above."""
 HOPS = 4
 _HANN_MEAN_SQUARE = 3 / 8
-
-
-def band_hz(rate_hz: float) -> tuple[float, float] | None:
-    """The part of 10–1000 Hz that a nominal `rate_hz` carries, all of it from 2560 Hz on; None if nothing."""
-    low, high = BAND_HZ[0], min(BAND_HZ[1], rate_hz / SAMPLES_PER_PERIOD)
-    return (low, high) if high >= low + 2.0 else None
 
 
 class VelocityMeter:

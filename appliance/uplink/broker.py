@@ -18,6 +18,7 @@ from appliance.uplink.topics import TOPICS, Status, prefix
 log = logging.getLogger(__name__)
 
 PACKET_TOO_LARGE = 0x95
+PAYLOAD_INVALID = 0x99
 _PROVEN_S = 10.0
 _STALL_S = 30.0
 _SILENCES = 2
@@ -123,8 +124,12 @@ class Broker:
             log.warning("not sent: %s", fault)
 
     def publish_event(self, row: Row, *, late: bool) -> int:
-        """Send an event; 0, or the reason code why this broker cannot take it. Raises Lost."""
-        event = self._decode(row.payload)
+        """Send an event; 0, or the reason code why it cannot be sent to this broker. Raises Lost."""
+        try:
+            event = self._decode(row.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+            log.warning("not sent: event %d is damaged in the store: %s", row.key[1], fault)
+            return PAYLOAD_INVALID
         payload = msgspec.json.encode(event_payload(event, backfill=late))
         try:
             self._send(f"event/{event.kind.value}", payload, row.key, cloud_event(event, self._prefix))

@@ -44,6 +44,8 @@ class Live:
 
     def hear(self, scores: Sequence[Score], state: GuardState | None, now_s: float) -> None:
         """Take in the guard's latest state and new scores."""
+        if self._state is None:
+            self._health_due_s = 0.0  # it can tell the head of the event log now
         self._state = state
         if state is None:
             return
@@ -118,8 +120,9 @@ class Live:
         state = self._state
         if state is None:
             return
-        channels = tuple((channel.channel, channel.level, channel.ok) for channel in state.channels)
-        shown = (payloads.level(state), state.machine, state.relay_energised, channels)
+        channels = tuple((c.channel, c.level, c.ok, c.acknowledged, c.shelved) for c in state.channels)
+        protection = (state.reasons, state.bypass, state.groups, state.multiplying, state.proof_test_due)
+        shown = (payloads.level(state), state.machine, state.relay_energised, channels, *protection)
         if shown != self._shown_state or now_s >= self._state_due_s:
             self._shown_state = shown
             self._state_due_s = now_s + self._config.uplink.state_period_s
@@ -143,13 +146,18 @@ class Live:
             cpu_load=round(host.cpu_load(), 2),
             rss_mb=round(host.rss_mb(), 1),
             disk_free_mb=round(host.disk_free_mb(self._config.state_dir), 1),
+            log_seq=self._state.log_seq if self._state else None,
+            log_sha256=(self._state.log_sha256 or None) if self._state else None,
         )
 
 
 def _oldest_s(outbox: Outbox) -> int:
-    """Age of the oldest event in the outbox, whole seconds."""
+    """Age of the oldest event in the outbox, whole seconds; 0 where it is damaged."""
     row = outbox.oldest()
     if row is None:
         return 0
-    event = msgspec.json.decode(row.payload, type=Event)
+    try:
+        event = msgspec.json.decode(row.payload, type=Event)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
     return max(0, (time.time_ns() - event.at_utc_ns) // 1_000_000_000)

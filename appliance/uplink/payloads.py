@@ -21,7 +21,9 @@ from appliance.records import (
     Score,
     Severity,
     TemperatureReading,
+    TripGroupState,
     Validity,
+    Zone,
 )
 from appliance.sensors import STANDARD_GRAVITY_MPS2
 from appliance.uplink.topics import ChannelKind, EventPayload, Info, InfoChannel, Metric, State, Telemetry
@@ -32,7 +34,14 @@ _DISPLAY = {"_mps2": ("_g", 1 / STANDARD_GRAVITY_MPS2), "_mms": ("_mm_s", 1.0), 
 _UNITS = {"_g": "g", "_mm_s": "mm/s", "_c": "°C", "_hz": "Hz", "_s": "s"}
 _MESSAGE_MOST = 240
 _ENVELOPE = {"v", "id", "ts", "tsq", "backfill"}
-_KINDS = {"ok": "bool", "sensor": "string", "level": "int"}
+_KINDS = {
+    "ok": "bool",
+    "sensor": "string",
+    "level": "int",
+    "zone": "string",
+    "bypassed": "bool",
+    "multiplying": "bool",
+}
 
 
 class _Shown(NamedTuple):
@@ -55,6 +64,10 @@ _QUANTITY = {
 def event_payload(event: Event, *, backfill: bool) -> EventPayload:
     """The payload of `event/{kind}`. The message is cut to 240 characters."""
     top = list(event.top[:3])
+    faults: dict[str, object] = {}
+    for n, one in enumerate(event.hypotheses[:3], 1):
+        told = {"": one.fault, "_strength": float(one.strength), "_evidence": one.words}
+        faults |= {f"fault{n}{key}": value for key, value in told.items()}
     names = [item.feature for item in top] + [UNSET] * 3
     shares = [float(item.share) for item in top] + [UNSET] * 3
     return EventPayload(
@@ -81,8 +94,12 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
         top2_share=shares[1],
         top3=names[2],
         top3_share=shares[2],
+        **faults,  # type: ignore[arg-type]
         model=event.model or UNSET,
         wave=event.evidence or UNSET,
+        zone=event.zone or UNSET,
+        who=event.who or UNSET,
+        why=event.why or UNSET,
     )
 
 
@@ -111,6 +128,8 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
     score = max(state.scores, key=lambda item: _ratio(item) or 0.0, default=None)
     worst = [channel.since_mono_ns for channel in state.channels if channel.level is state.level]
     number = level(state)
+    bypass = state.bypass
+    groups = [group for group in state.groups if group.tripped or len(group.members) > 1]
     return State(
         ts=state.at_utc_ns // 1_000_000,
         tsq=state.time_quality,
@@ -124,7 +143,18 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
         threshold=_figure(score.threshold) if score else None,
         backlog=backlog,
         oldest_s=oldest_s,
-        since=max(0, _utc_ns(state, min(worst)) // 1_000_000) if worst else UNSET,
+        since=_millis(state, min(worst)) if worst else UNSET,
+        reasons="; ".join(state.reasons),
+        bypassed=bypass is not None,
+        bypass_who=bypass.who if bypass else UNSET,
+        bypass_why=bypass.why if bypass else UNSET,
+        bypass_until=_millis(state, bypass.until_mono_ns) if bypass else UNSET,
+        groups="; ".join(map(_votes, groups)),
+        zone=max((channel.zone for channel in state.channels), default=""),
+        acknowledged=all(channel.acknowledged for channel in state.channels),
+        shelved=sum(channel.shelved for channel in state.channels),
+        multiplying=state.multiplying,
+        proof_test_due=state.proof_test_due,
     )
 
 
@@ -141,6 +171,9 @@ def telemetry(score: Score, state: GuardState, id_: int) -> dict[str, object]:
         score=_figure(score.value),
         threshold=_figure(score.threshold),
         ratio=_ratio(score),
+        zone=_zone(state, score.sensor),
+        bypassed=state.bypass is not None,
+        multiplying=state.multiplying,
     )
     shown: dict[str, object] = msgspec.to_builtins(fixed)
     return shown | _displayed(score.metrics) | _temperatures(state.temperatures)
@@ -159,9 +192,17 @@ def transmitted(readings: Sequence[QuantityReading], state: GuardState, id_: int
         score=None,
         threshold=None,
         ratio=None,
+        zone=_zone(state, readings[0].sensor),
+        bypassed=state.bypass is not None,
+        multiplying=state.multiplying,
     )
     shown: dict[str, object] = msgspec.to_builtins(fixed)
     return shown | dict(map(_quantity, readings))
+
+
+def _zone(state: GuardState, sensor: str) -> Zone:
+    """The worst severity zone of this sensor."""
+    return max((one.zone for one in state.channels if one.channel.startswith(f"{sensor}.")), default="")
 
 
 def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: str, ts: int) -> Info:
@@ -196,6 +237,13 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
         channels=tuple(channels),
         metrics={key: _metric(key, units) for key in sample if key not in _ENVELOPE},
     )
+
+
+def _votes(group: TripGroupState) -> str:
+    """`pair: 1 of 3 in Danger, 2 would trip, 1 without a vote`."""
+    counted = f"{group.name}: {len(group.danger)} of {len(group.members)} in Danger, {group.need} would trip"
+    blind = f", {len(group.blind)} without a vote" if group.blind else ""
+    return counted + blind + (", TRIPPED" if group.tripped else "")
 
 
 def _metric(key: str, units: Mapping[str, str]) -> Metric:
@@ -240,6 +288,11 @@ def _shown(unit: str) -> _Shown:
 def _utc_ns(state: GuardState, mono_ns: int) -> int:
     """UTC of a monotonic time, by the pair of times in the guard's state."""
     return state.at_utc_ns + mono_ns - state.at_mono_ns
+
+
+def _millis(state: GuardState, mono_ns: int) -> int:
+    """UTC milliseconds of a monotonic time; 0 where the clock has not been set yet."""
+    return max(0, _utc_ns(state, mono_ns) // 1_000_000)
 
 
 def _ratio(score: Score) -> float | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from appliance.config import Site
-from appliance.records import Action, Severity, TimeQuality
+from appliance.records import Action, Severity, TimeQuality, Zone
 
 Version = Literal[1]
 Id = Annotated[
@@ -32,6 +32,7 @@ Tsq = Annotated[
     Meta(description="ntp: disciplined clock; est: free-running clock; none: unknown, order by id"),
 ]
 Count = Annotated[int, Meta(ge=0)]
+Multiplying = Annotated[bool, Meta(description="vibration setpoints are multiplied, the machine starts")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Figure = float | None
 ChannelKind = Literal["acceleration", "velocity", "temperature", "other"]
@@ -99,6 +100,17 @@ class State(Struct, frozen=True, kw_only=True):
     backlog: Annotated[int, Meta(ge=0, description="events not delivered yet")]
     oldest_s: Annotated[int, Meta(ge=0, description="age of the oldest of them")]
     since: Millis | UnsetType = UNSET
+    reasons: Annotated[str, Meta(description="why the relay is not energised; empty while it is")]
+    bypassed: Annotated[bool, Meta(description="no trip is begun; what is tripped stays tripped")]
+    bypass_who: str | UnsetType = UNSET
+    bypass_why: str | UnsetType = UNSET
+    bypass_until: Millis | UnsetType = UNSET
+    groups: Annotated[str, Meta(description="votes of the trip groups of several channels, and what tripped")]
+    zone: Annotated[Zone, Meta(description="worst severity zone; empty where none is named")]
+    acknowledged: Annotated[bool, Meta(description="false: an alarm that nobody has acknowledged")]
+    shelved: Annotated[int, Meta(ge=0, description="channels whose Alert is shelved")]
+    multiplying: Multiplying
+    proof_test_due: bool
 
 
 class Telemetry(Struct, frozen=True, kw_only=True):
@@ -117,6 +129,9 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     score: Figure
     threshold: Figure
     ratio: Annotated[Figure, Meta(description="score / threshold")]
+    zone: Annotated[Zone, Meta(description="worst severity zone of this sensor; empty where none is named")]
+    bypassed: bool
+    multiplying: Multiplying
 
 
 class EventPayload(Struct, frozen=True, kw_only=True):
@@ -144,8 +159,20 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     top2_share: float | UnsetType = UNSET
     top3: str | UnsetType = UNSET
     top3_share: float | UnsetType = UNSET
+    fault1: Annotated[str, Meta(description="what would look so, most likely first")] | UnsetType = UNSET
+    fault1_strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    fault1_evidence: str | UnsetType = UNSET
+    fault2: str | UnsetType = UNSET
+    fault2_strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    fault2_evidence: str | UnsetType = UNSET
+    fault3: str | UnsetType = UNSET
+    fault3_strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    fault3_evidence: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     wave: Annotated[str, Meta(description="the waveform kept on the device")] | UnsetType = UNSET
+    zone: Annotated[str, Meta(description="severity zone of the value")] | UnsetType = UNSET
+    who: Annotated[str, Meta(description="of a person's act")] | UnsetType = UNSET
+    why: Annotated[str, Meta(description="of a person's act, or how the vote stood")] | UnsetType = UNSET
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -166,6 +193,13 @@ class Health(Struct, frozen=True, kw_only=True):
     cpu_load: Figure
     rss_mb: Annotated[Figure, Meta(description="resident memory of the uplink process")]
     disk_free_mb: Figure
+    log_seq: Annotated[
+        int | None, Meta(description="number of the event log's last line; null while the guard is away")
+    ]
+    log_sha256: Annotated[
+        Sha256 | None,
+        Meta(description="its SHA-256; `appliance evidence verify --head SEQ:SHA256` finds a log cut short"),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

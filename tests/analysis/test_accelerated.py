@@ -16,10 +16,11 @@ from fake_tpu import VARIABLE, FakeTpu, children
 from simulated import Learnt
 
 from appliance import wire
+from appliance.accelerators import EdgeTpuAccelerator
 from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.scorer import Scorer
-from appliance.config import Config, EdgeTpuAccelerator
+from appliance.config import Config
 from appliance.records import GuardState, Hello, MachineState, Quality, Score
 from hw import litert
 from hw.ports import PortError

@@ -1,6 +1,7 @@
 """The analysis process beside a real guard on the simulated machine, twenty times faster than real time."""
 
 import contextlib
+import hashlib
 import shutil
 import signal
 import sqlite3
@@ -17,9 +18,10 @@ from simulated import Learnt
 from appliance import wire
 from appliance.analysis import bundle as bundles
 from appliance.analysis import slots
+from appliance.analysis.alarm_record import ALARM, AlarmRecord
 from appliance.cli import main
 from appliance.records import Event, GuardState, Hello, Notice, Quality, Score
-from hw.evidence import read_evidence
+from hw.evidence_read import read_evidence
 from hw.recording import load
 
 CONFIG = """state_dir = "state"
@@ -160,12 +162,20 @@ def test_it_learns_scores_and_keeps_evidence(rig: Callable[..., Rig]) -> None:
     [path, *_] = (one.folder / "state" / "evidence").glob("*.npz")
     recording = load(path)
     assert (recording.rate_hz, recording.accel.shape[1]) == (pytest.approx(2000, rel=0.01), 2)
-    assert 2.0 <= len(recording.accel) / recording.rate_hz <= 13.0
-    _, meta = read_evidence(path)
+    assert len(recording.accel) / recording.rate_hz == pytest.approx(15.0, abs=0.3)
+    _, meta, members = read_evidence(path, sealed=True)
+    record = msgspec.json.decode(members[ALARM], type=AlarmRecord)
+    assert members["config.toml"] == one.config.read_bytes()
+    assert record.config_sha256 == hashlib.sha256(members["config.toml"]).hexdigest()
+    assert [model.sha256 for model in record.models] == [active.manifest.model.sha256]
+    assert {len(window.features) for window in record.windows} == {len(record.models[0].features)}
+    assert record.windows[-1].score.t1_mono_ns - record.windows[0].score.t0_mono_ns > 8e9
+    assert 5 <= len(record.states) <= 17
     with contextlib.closing(sqlite3.connect(one.folder / "state" / "events.db")) as db:
         rows = [msgspec.json.decode(row[0], type=Event) for row in db.execute("SELECT payload FROM outbox")]
     [event] = [event for event in rows if event.evidence == path.stem]
     assert (event.message, event.at_mono_ns) == (meta["reason"], meta["at_mono_ns"])
+    assert event in record.events
     analysis.send_signal(signal.SIGTERM)
     assert analysis.wait(5.0) == 0
 

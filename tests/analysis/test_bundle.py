@@ -149,6 +149,8 @@ def drop(*path):
         (lambda c: c["golden"]["outputs"]["numpy"].pop(), r"golden\.outputs\.numpy: found 15 vectors"),
         (lambda c: c["golden"]["inputs"].__setitem__(3, "zz"), r"golden\.inputs\[3\]: found zz"),
         (put("windows", {}), r"\$\.windows"),
+        (put("normal", {"1×": [2.0, 1.0]}), "normal.1×: found 2.0 to 1.0, expected a range"),
+        (put("normal", {"1×": [0.0, float("inf")]}), "normal.1×: found 0.0 to inf"),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_key(folder, change, words):

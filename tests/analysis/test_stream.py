@@ -204,3 +204,40 @@ def test_block_sizes_change_nothing(pump: Learnt) -> None:
         results.append([(score.t0_mono_ns, score.value, score.top) for score in found])
     assert results[0] == results[1]
     assert len(results[0]) == 39
+
+
+def at_shaft_speed(seconds: float, fault: str = "", **how: object) -> list[SampleBlock]:
+    """A rate and windows that tell the orders of the shaft apart."""
+    faults = (Fault(fault, severity=0.6),) if fault else ()  # type: ignore[arg-type]
+    raw, scale = simulated.counts(3200.0, 3, seconds, faults=faults, **how)  # type: ignore[arg-type]
+    parts = np.array_split(raw, round(seconds / 0.1))
+    return [
+        SampleBlock("de", i, round(i * 1e8), 3200.0, 3, scale, part.tobytes()) for i, part in enumerate(parts)
+    ]
+
+
+def test_scores_carry_what_would_look_so() -> None:
+    settings = Analysis(learn_s=20.0, settle_s=0.0)
+    learning = SensorStream("de", 3200.0, 3, settings)
+    assert not any(score.hypotheses for score in judged(learning, at_shaft_speed(30)))
+    bundle = learn(learning)
+    assert bundle.manifest.normal["1×"][1] < 1.0
+
+    def scored(source: list[SampleBlock]) -> list[Score]:
+        return judged(SensorStream("de", 3200.0, 3, settings, bundle), source)
+
+    assert not any(score.hypotheses for score in scored(at_shaft_speed(8)))
+    sick = scored(at_shaft_speed(8, "imbalance"))
+    assert all(score.hypotheses[0].fault == "imbalance" for score in sick)
+    assert "in normal running" in sick[-1].hypotheses[0].words
+    gap = at_shaft_speed(8, "imbalance")
+    del gap[50]
+    [spoilt] = [score for score in scored(gap) if score.quality is Quality.NOT_OK]
+    assert [one.fault for one in spoilt.hypotheses] == ["sensor"]
+
+
+def test_a_limit_that_is_passed_before_anything_is_learnt_finds_hypotheses_too() -> None:
+    stream = SensorStream("de", 3200.0, 3, Analysis(settle_s=0.0))
+    told = [score.hypotheses for score in judged(stream, at_shaft_speed(8, "imbalance"))]
+    assert [bool(one) for one in told] == [False] * 3 + [True] * (len(told) - 3)  # examined now and then
+    assert told[-1][0].strength <= 0.6

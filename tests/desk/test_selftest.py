@@ -14,10 +14,10 @@ from real_broker import free_port
 
 from appliance.analysis import slots
 from appliance.cli import main
-from appliance.config import GpioRelay, SimRelay
 from appliance.daemon import EPOCH_VARIABLE
 from appliance.desk.selftest import death
 from appliance.guard.lock import only_guard
+from appliance.pins import GpioRelay, SimRelay
 from hw import board
 
 GOOD = """state_dir = "state"

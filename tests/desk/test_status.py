@@ -1,10 +1,11 @@
-"""`appliance status` and `appliance reset` against a guard's feed in this process, and without any."""
+"""`appliance status` and what is asked of a guard: against a feed in this process, and without any."""
 
 import json
 import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from appliance import wire
 from appliance.clock import WallClock
 from appliance.config import Config, Limit, Limits
-from appliance.desk import status
+from appliance.config import Protection as Protecting
+from appliance.desk import requests, status
 from appliance.errors import ApplianceError
 from appliance.guard.feed import Feed
 from appliance.guard.protection import Protection
-from appliance.records import ChannelState, Level
+from appliance.guard.rack import Value
+from appliance.records import BypassState, ChannelState, Level, Reset, TripGroupState
 from appliance.sensors import SimTemperature, SimVibration
 from hw.ports import Reading
 from hw.sim.relay import SimRelay
@@ -30,12 +33,15 @@ class Answering:
         self.config.write_text('run_dir = "run"\nstate_dir = "state"\n')
         limits = Limits(temperature_degc=Limit(alert=80.0, danger=95.0, delay_s=0.0))
         config = Config(
-            vibration=(SimVibration(name="de"),), temperature=(SimTemperature(name="bearing"),), limits=limits
+            vibration=(SimVibration(name="de"),),
+            temperature=(SimTemperature(name="bearing"),),
+            limits=limits,
+            protection=Protecting(power_up_inhibit_s=0.0),
         )
         self.protection = Protection(config, {}, SimRelay(), WallClock(live=False), lambda _: None)
-        self.feed = Feed(wire.Listener(folder / "run" / "guard.sock"), self.protection)
+        self.feed = Feed(wire.Listener(folder / "run" / "guard.sock"), self.protection, self.protection.state)
         for name in ("de.peak", "de.rms"):
-            self.protection._engine.update(name, 1, 1.0)
+            self.protection._take(1, (Value(name, 1.0),), 1)
         self.t_ns = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -90,10 +96,10 @@ def test_json_is_the_state(guard, capsys):
 
 def test_reset_is_refused_while_it_is_hot_and_done_after(guard, capsys):
     guard.heat(99)
-    assert status.reset(guard.config, "anna", "hope") == 1
+    assert requests.send(guard.config, Reset("anna", "hope")) == 1
     assert "refused: Danger still stands on bearing.temperature" in capsys.readouterr().out
     guard.heat(40)
-    assert status.reset(guard.config, "anna", "greased") == 0
+    assert requests.send(guard.config, Reset("anna", "greased")) == 0
     assert capsys.readouterr().out == "reset; relay energised\n"
     assert status.show(guard.config, as_json=False) == 0
 
@@ -105,14 +111,14 @@ def test_without_a_guard_it_says_what_to_do(tmp_path):
         status.show(config, as_json=False)
     config.write_text(f'run_dir = "{"r" * 150}"\n')
     with pytest.raises(ApplianceError, match=r"no guard answers .*too long"):
-        status.reset(config, "anna", "why")
+        requests.send(config, Reset("anna", "why"))
 
 
 def test_a_guard_that_does_not_answer_is_not_waited_for_long(tmp_path, monkeypatch):
     config = tmp_path / "appliance.toml"
     config.write_text('run_dir = "run"\n')
     listener = wire.Listener(tmp_path / "run" / "guard.sock")
-    monkeypatch.setattr(status, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(requests, "_PATIENCE_S", 0.3)
     began_s = time.monotonic()
     with pytest.raises(ApplianceError, match="did not answer"):
         status.show(config, as_json=False)
@@ -135,6 +141,29 @@ def test_a_guard_that_goes_away_is_told(tmp_path):
         status.show(config, as_json=False)
     thread.join()
     listener.close()
+
+
+def test_a_bypass_is_loud_and_says_how_long_it_runs():
+    bypass = BypassState("anna", "probe changed", 5, 5 + 3_723 * 10**9)
+    assert status._bypass(bypass, 10**9 + 5) == "NO TRIP for 1 h 02 min 02 s more, by anna: probe changed"
+    assert status._bypass(bypass, 10**13).startswith("NO TRIP for 0 h 00 min 00 s")
+
+
+def test_a_trip_group_shows_its_votes():
+    group = TripGroupState("pair", 1, ("a", "b", "c"), ("a",), ("b",), tripped=True)
+    assert status._group_line(group) == (
+        "group    pair: 1 of 3 in Danger, 1 would trip; Danger: a; without a vote: b; TRIPPED"
+    )
+    assert status._group_line(TripGroupState("pair", 2, ("a", "b"))) == (
+        "group    pair: 0 of 2 in Danger, 2 would trip"
+    )
+
+
+def test_a_channel_shows_zone_acknowledgement_and_shelving():
+    channel = ChannelState("de.velocity", Level.ALERT, True, 3.1, "mm/s", 2.8, 4.5, 0, zone="C")
+    assert status._channel_line(channel).endswith("(limits 2.8 / 4.5) ALERT, zone C")
+    more = msgspec.structs.replace(channel, acknowledged=False, shelved=True)
+    assert status._channel_line(more).endswith("ALERT, zone C, not acknowledged, SHELVED")
 
 
 @given(

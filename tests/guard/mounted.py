@@ -8,6 +8,7 @@ import numpy as np
 
 from appliance.clock import WallClock
 from appliance.config import Config, Limit, Limits
+from appliance.config import Protection as Protecting
 from appliance.guard.latch import Latch
 from appliance.guard.protection import Protection
 from appliance.records import Event, MachineState, Quality, Score
@@ -68,12 +69,16 @@ def limits(**more: object) -> Limits:
 class Guarded:
     """One protection of one accelerometer `de` and one thermometer `bearing`."""
 
-    def __init__(self, latch: Latch | None = None, relay=None, temperatures: int = 1, **more: object) -> None:
+    def __init__(
+        self, latch: Latch | None = None, relay=None, temperatures: int = 1, trip=(), **more: object
+    ) -> None:
         self.config = Config(
             state_dir=Path("unused"),
             vibration=(SimVibration(name="de", rate_hz=RATE_HZ, block_s=BLOCK_S),),
             temperature=(SimTemperature(name="bearing"),)[:temperatures],
             limits=limits(**more),
+            trip=trip,
+            protection=Protecting(power_up_inhibit_s=0.0),
         )
         self.relay = relay or SimRelay()
         self.told: list[tuple[int, Event | Latch]] = []

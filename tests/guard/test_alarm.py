@@ -1,277 +1,367 @@
-"""The alarm engine: delay, deadband, latch, first out, NOT OK; and its invariants over any history."""
+"""The alarm engine: levels, latch, NOT OK, idle, setpoints by state, first out, votes."""
 
 import math
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from engines import OFF, A, D, N, S, channel, engine, levels
 
-from appliance.guard.alarm import AlarmEngine, Channel
-from appliance.records import Level
-
-S = 1_000_000_000
-N, A, D = Level.NORMAL, Level.ALERT, Level.DANGER
+from appliance.guard.alarm import AlarmEngine
+from appliance.guard.channel import Setpoints, Vote, What
+from appliance.records import Level, MachineState
 
 
-def channel(name="a", alert=10.0, danger=20.0, delay_s=3.0, not_ok=A, not_ok_delay_s=2.0):
-    return Channel(name, "m/s2", alert, danger, round(delay_s * S), not_ok, round(not_ok_delay_s * S))
+def test_each_level_has_its_own_setpoint_and_delay() -> None:
+    one = engine(channel(alert_delay_ns=1 * S, danger_delay_ns=3 * S))
+    assert levels(one, [25, 25, 25, 25]) == [N, A, A, D]
 
 
-def engine(*channels):
-    return AlarmEngine(channels or (channel(),))
+def test_at_the_setpoint_is_over_it() -> None:
+    assert levels(engine(), [9.999, 10.0, 20.0]) == [N, A, D]
 
 
-def levels(one, values, name="a", start_s=0):
-    """Level after each value, one a second; None = NOT OK."""
-    found = []
-    for k, value in enumerate(values):
-        t_ns = (start_s + k) * S
-        if value is None:
-            one.not_ok(name, t_ns, "gone")
-        else:
-            one.update(name, t_ns, value)
-        found.append(one.level)
-    return found
+def test_the_deadband_is_a_share_of_the_setpoint() -> None:
+    assert levels(engine(channel(deadband=0.1)), [10, 9.0, 8.99]) == [A, A, N]
+    negative = channel(setpoints=Setpoints(-10.0, None), deadband=0.1)
+    assert levels(engine(negative), [-10, -11.0, -11.01]) == [A, A, N]
 
 
-def test_a_level_counts_after_its_delay_and_not_before():
-    assert levels(engine(), [15, 15, 15, 15, 15]) == [N, N, N, A, A]
+def test_the_off_delay() -> None:
+    assert levels(engine(channel(off_delay_ns=2 * S)), [15, 0, 0, 0]) == [A, A, A, N]
 
 
-def test_at_the_setpoint_is_over_it():
-    assert levels(engine(channel(delay_s=0)), [9.999, 10.0]) == [N, A]
-    assert levels(engine(channel(delay_s=0)), [20.0]) == [D]
+def test_under_counts_downward_with_its_deadband_above() -> None:
+    one = engine(channel(setpoints=Setpoints(10.0, 5.0), under=True, deadband=0.1, latch=frozenset()))
+    assert levels(one, [10.1, 10.0, 11.0, 11.1, 5.0, 5.5, 5.6]) == [N, A, A, N, D, D, A]
 
 
-def test_a_dip_begins_the_delay_anew():
-    assert levels(engine(), [15, 15, 15, 9, 15, 15, 15, 15]) == [N, N, N, N, N, N, N, A]
+def test_danger_latches_and_alert_does_not_by_default() -> None:
+    assert levels(engine(), [15, 1, 25, 15, 1]) == [A, N, D, D, D]
 
 
-def test_a_level_clears_only_below_its_deadband():
-    assert levels(engine(channel(delay_s=0)), [15, 9.9, 9.51, 9.5, 9.49]) == [A, A, A, A, N]
+@pytest.mark.parametrize(
+    ("latch", "after"),
+    [
+        (frozenset(), [A, N, D, N]),
+        (frozenset({A}), [A, A, D, A]),
+        (frozenset({D}), [A, N, D, D]),
+        (frozenset({A, D}), [A, A, D, D]),
+    ],
+)
+def test_each_level_latches_or_not(latch: frozenset[Level], after: list[Level]) -> None:
+    one = engine(channel(latch=latch))
+    assert levels(one, [15, 1, 25, 1]) == after
+    assert one.state_of("a").latched is (after[-1] > N)
 
 
-def test_danger_latches_and_alert_does_not():
-    one = engine(channel(delay_s=0))
-    assert levels(one, [25, 15, 1, 1]) == [D, D, D, D]
-    assert one.tripped
-    other = engine(channel(delay_s=0))
-    assert levels(other, [15, 1]) == [A, N]
-    assert not other.tripped
-
-
-def test_transitions_are_told_once_with_their_time():
+def test_a_change_is_told_once_with_its_time_and_what_was() -> None:
     one = engine(channel(delay_s=1))
-    assert one.update("a", 0, 15) is None
-    change = one.update("a", S, 15)
-    assert (change.was, change.state.level, change.at_mono_ns) == (N, A, S)
-    assert change.state.since_mono_ns == S
-    assert one.update("a", 2 * S, 15) is None
+    assert one.value("a", 0, 15.0) == []
+    [raised] = one.value("a", S, 15.0)
+    assert (raised.what, raised.t_ns, raised.name, raised.was) == (What.RAISED, S, "a", N)
+    assert (raised.who, raised.why) == ("", "")
+    state = raised.state
+    assert state is not None
+    assert (state.level, state.value, state.since_mono_ns, state.unit) == (A, 15.0, S, "mm/s")
+    assert one.value("a", 2 * S, 15.0) == []
+    assert one.state_of("a").since_mono_ns == S
+    [cleared] = one.value("a", 3 * S, 1.0)
+    assert (cleared.what, cleared.t_ns, cleared.was) == (What.CLEARED, 3 * S, A)
+    assert cleared.state is not None
+    assert (cleared.state.level, cleared.state.since_mono_ns) == (N, 3 * S)
 
 
-def test_first_out_is_the_first_and_only_the_first():
-    one = engine(channel("a", delay_s=0), channel("b", delay_s=0), channel("c", delay_s=0))
-    for name in ("b", "a"):
-        one.update(name, S, 30)
-    assert {s.channel: s.first_out for s in one.states()} == {"a": False, "b": True, "c": False}
-    assert one.latched == ("b", "a")
-    for name in ("a", "b"):
-        one.update(name, 2 * S, 1)
-    assert one.reset(3 * S)[1] == []
-    one.update("a", 4 * S, 30)
-    assert {s.channel: s.first_out for s in one.states()} == {"a": True, "b": False, "c": False}
-
-
-def test_reset_is_refused_while_the_condition_stands_and_names_it():
-    one = engine(channel("a", delay_s=0), channel("b", delay_s=0))
-    one.update("a", 0, 30)
-    one.update("b", 0, 30)
-    one.update("a", S, 1)
-    assert one.reset(2 * S) == ([], ["b"])
-    assert {s.channel for s in one.states() if s.latched} == {"a", "b"}  # all or nothing
-    one.update("b", 3 * S, 19.5)  # inside the deadband
-    assert one.reset(4 * S) == ([], ["b"])
-    one.update("b", 5 * S, 1)
-    changes, standing = one.reset(6 * S)
-    assert standing == []
-    assert [(c.was, c.state.level) for c in changes] == [(D, N), (D, N)]
-    assert not one.tripped
-
-
-def test_reset_is_refused_while_a_danger_is_on_its_way():
-    """After a restart nothing is latched, but a relay that closed would open again a delay later."""
+def test_a_rise_from_alert_to_danger_is_told_too() -> None:
     one = engine()
-    one.update("a", 0, 30)
-    assert one.reset(S) == ([], ["a"])
-    pending = engine(channel(not_ok=D))
-    pending.not_ok("a", 0, "gone")
-    assert pending.reset(S) == ([], ["a"])
+    one.value("a", 0, 15.0)
+    [raised] = one.value("a", S, 25.0)
+    assert (raised.what, raised.was, one.state_of("a").since_mono_ns) == (What.RAISED, A, S)
 
 
-def test_reset_with_an_alert_left_goes_to_alert():
-    one = engine(channel(delay_s=0))
-    levels(one, [25, 15])
-    changes, standing = one.reset(5 * S)
-    assert standing == []
-    assert [(c.was, c.state.level) for c in changes] == [(D, A)]
+def test_a_fall_from_danger_to_alert_is_a_clearing() -> None:
+    one = engine(channel(latch=frozenset()))
+    one.value("a", 0, 25.0)
+    [cleared] = one.value("a", S, 15.0)
+    assert (cleared.what, cleared.was, one.state_of("a").level) == (What.CLEARED, D, A)
 
 
-@pytest.mark.parametrize(("policy", "after"), [(A, A), (D, D), (N, N)])
-def test_not_ok_counts_as_its_policy_says_after_its_own_delay(policy, after):
-    one = engine(channel(not_ok=policy))
+def test_levels_not_watched_do_not_stand() -> None:
+    assert levels(engine(channel(setpoints=Setpoints(None, 20.0))), [15, 25]) == [N, D]
+    assert levels(engine(channel(setpoints=Setpoints(10.0, None))), [15, 25]) == [A, A]
+
+
+@pytest.mark.parametrize(("policy", "after"), [(N, N), (A, A), (D, D)])
+def test_not_ok_raises_what_its_policy_says_after_its_delay(policy: Level, after: Level) -> None:
+    one = engine(channel(not_ok_level=policy, not_ok_s=2))
     assert levels(one, [1, None, None, None, None]) == [N, N, N, after, after]
-    assert one.tripped is (policy is D)
-
-
-def test_a_value_ends_not_ok_and_its_delay_begins_anew():
-    assert levels(engine(), [None, None, 1, None, None, 1]) == [N] * 6
-    assert levels(engine(), [None, None, None, 1]) == [N, N, A, N]
-
-
-def test_not_ok_never_clears_a_level():
-    one = engine(channel(not_ok=N))
-    assert levels(one, [15, 15, 15, 15, None, None, None]) == [N, N, N, A, A, A, A]
-
-
-def test_not_ok_never_starts_a_level():
-    one = engine(channel(not_ok=N))
-    assert levels(one, [15] + [None] * 10) == [N] * 11
-    state = one.states()[0]
+    state = one.state_of("a")
     assert (state.ok, state.value, state.reason) == (False, None, "gone")
 
 
-def test_not_a_number_is_not_ok():
-    one = engine(channel(delay_s=0))
-    levels(one, [25, 1])
-    one.update("a", 5 * S, math.nan)
-    assert not one.states()[0].ok
-    standing = engine(channel(delay_s=0))
-    levels(standing, [15])
-    standing.update("a", 5 * S, math.nan)
-    assert standing.level is A
-    assert levels(engine(), [math.nan] * 4) == [N, N, A, A]
+def test_not_ok_may_count_at_once_and_ends_with_a_value() -> None:
+    one = engine(channel(latch=frozenset()))
+    assert levels(one, [None, 1]) == [A, N]
+    assert (one.state_of("a").ok, one.state_of("a").reason) == (True, "")
 
 
-def test_a_clipped_value_raises_but_never_clears():
-    one = engine(channel(not_ok=N))
-    for k in range(5):
-        one.not_ok("a", k * S, "clip", at_least=25.0)
-    assert one.level is D
-    lower = engine(channel(not_ok=N))
-    levels(lower, [15, 15, 15, 15])
-    lower.not_ok("a", 9 * S, "clip", at_least=1.0)
-    assert lower.level is A
+def test_the_delay_of_not_ok_begins_anew_after_a_value_and_after_idle() -> None:
+    one = engine(channel(not_ok_s=2))
+    assert levels(one, [None, None, 1, None, None, None]) == [N, N, N, N, N, A]
+    assert levels(engine(channel(not_ok_s=2)), [None, None, "idle", None, None]) == [N] * 5
 
 
-def test_idle_is_ok_without_a_value_and_keeps_what_a_value_raised():
-    one = engine(channel(delay_s=0))
-    levels(one, [15])
-    assert one.idle("a", S, "machine off") is None
-    state = one.states()[0]
-    assert (state.level, state.ok, state.value, state.reason) == (A, True, None, "machine off")
-    one.update("a", 2 * S, 1)
-    assert one.level is N
+def test_a_late_not_ok_does_not_make_a_blind_channel_see() -> None:
+    one = engine(channel(not_ok_level=D, not_ok_s=2, latch=frozenset()))
+    assert levels(one, [None, None, None]) == [N, N, D]
+    one.not_ok("a", -S, "late")
+    assert (one.state_of("a").level, one.votes()["a"].blind) == (D, True)
 
 
-def test_idle_begins_the_delay_anew_and_ends_not_ok():
+def test_not_ok_clears_no_level() -> None:
+    one = engine(channel(not_ok_level=N, latch=frozenset(), off_delay_ns=S))
+    assert levels(one, [25, None, None, None]) == [D] * 4
+    assert levels(one, [1, None, None, 1, 1], start_s=4) == [D, D, D, D, N]
+
+
+def test_alert_under_not_ok_policy_and_danger_over_it() -> None:
+    assert levels(engine(channel(not_ok_level=D, latch=frozenset())), [15, None]) == [A, D]
+    assert levels(engine(channel(not_ok_level=A, latch=frozenset())), [25, None]) == [D, D]
+    assert levels(engine(channel(not_ok_level=N, latch=frozenset())), [15, None]) == [A, A]
+
+
+def test_a_running_delay_is_held_while_not_ok() -> None:
+    one = engine(channel(delay_s=3, not_ok_level=N))
+    assert levels(one, [25, None, None, 25, 25, 25]) == [N, N, N, N, N, D]
+
+
+def test_a_late_not_ok_takes_nothing_off_the_delay() -> None:
+    one = engine(channel(delay_s=3, not_ok_level=N))
+    levels(one, [25, 25])
+    one.not_ok("a", 0, "late")
+    one.value("a", 3 * S, 25.0)
+    assert one.state_of("a").level is D
+
+
+def test_not_ok_first_of_all_delays_nothing() -> None:
+    one = engine(channel(delay_s=3, not_ok_level=N))
+    one.not_ok("a", 5 * S, "gone")
+    assert levels(one, [25, 25, 25, 25], start_s=6) == [N, N, N, D]
+
+
+def test_what_is_reached_while_not_ok_raises_but_never_clears() -> None:
+    one = engine(channel(not_ok_level=N, latch=frozenset()))
+    one.not_ok("a", 0, "clip", 15.0)
+    assert (one.state_of("a").level, one.state_of("a").value) == (A, 15.0)
+    one.not_ok("a", S, "clip", 25.0)
+    assert one.state_of("a").level is D
+    one.not_ok("a", 2 * S, "clip", 1.0)
+    assert one.state_of("a").level is D
+    one.value("a", 3 * S, 1.0)
+    assert one.state_of("a").level is N
+
+
+def test_what_is_reached_while_not_ok_lets_the_delay_run_and_what_is_not_holds_it() -> None:
+    one = engine(channel(delay_s=3, not_ok_level=N))
+    for t_s, reached in enumerate((20.0, 20.0, 1.0, 1.0, 20.0)):
+        one.not_ok("a", t_s * S, "clip", reached)
+    assert one.state_of("a").level is N
+    one.not_ok("a", 5 * S, "clip", 20.0)
+    assert one.state_of("a").level is D
+
+
+def test_what_is_reached_means_nothing_to_a_channel_that_watches_downward() -> None:
+    one = engine(channel(setpoints=Setpoints(10.0, 5.0), under=True, not_ok_level=N))
+    one.not_ok("a", 0, "clip", 1.0)
+    assert one.state_of("a").level is N
+
+
+def test_not_ok_clears_no_level_whose_setpoint_is_gone() -> None:
+    by_state = {OFF: Setpoints(None, None)}
+    for reached in (None, 1.0):
+        one = engine(channel(not_ok_level=N, latch=frozenset(), by_state=by_state))
+        one.value("a", 0, 25.0)
+        one.machine(OFF)
+        one.not_ok("a", S, "clip", reached)
+        assert one.state_of("a").level is D
+        one.value("a", 2 * S, 25.0)
+        assert one.state_of("a").level is N
+
+
+def test_a_value_that_is_no_number_is_not_ok() -> None:
     one = engine()
-    levels(one, [15, 15, 15])
-    one.idle("a", 3 * S, "machine off")
-    assert levels(one, [15, 15], start_s=4) == [N, N]
-    other = engine()
-    levels(other, [None, None, None])
-    assert other.level is A
-    change = other.idle("a", 4 * S, "learning")
-    assert (change.was, change.state.level) == (A, N)
-    assert other.level is N
+    one.value("a", 0, math.nan)
+    state = one.state_of("a")
+    assert (state.level, state.ok, state.reason, state.value) == (A, False, "not a number", None)
+    one.not_ok("a", S, "clip", math.nan)
+    assert one.state_of("a").value is None
+    one.show("a", math.nan, "seen")
+    assert one.state_of("a").value is None
 
 
-def test_judged_wants_every_channel_with_a_danger():
-    one = engine(channel("a"), channel("b"), channel("c", danger=None))
+def test_shown_is_not_judged() -> None:
+    one = engine()
+    one.show("a", 99.0, "power-up inhibit")
+    state = one.state_of("a")
+    assert (state.level, state.value, state.reason) == (N, 99.0, "power-up inhibit")
     assert not one.judged
-    one.update("a", 0, 1)
+
+
+def test_idle_is_ok_without_a_value_and_a_level_raised_stays() -> None:
+    one = engine(channel(latch=frozenset(), off_delay_ns=S))
+    assert levels(one, ["learning", 15, "machine off", 1, "machine off", 1, 1]) == [N, A, A, A, A, A, N]
+    one.idle("a", 9 * S, "machine off")
+    state = one.state_of("a")
+    assert (state.ok, state.value, state.reason) == (True, None, "machine off")
+
+
+def test_idle_begins_a_running_delay_anew() -> None:
+    assert levels(engine(channel(delay_s=2)), [25, 25, "idle", 25, 25, 25]) == [N, N, N, N, N, D]
+
+
+def test_idle_ends_not_ok() -> None:
+    one = engine(channel(latch=frozenset()))
+    one.not_ok("a", 0, "gone")
+    [cleared] = one.idle("a", S, "learning")
+    assert (cleared.what, cleared.t_ns, cleared.was) == (What.CLEARED, S, A)
+    assert one.votes()["a"] == Vote(danger=False, pending=False, blind=True, learned=False)
+
+
+def test_setpoints_of_the_machine_s_state() -> None:
+    one = engine(channel(by_state={OFF: Setpoints(1.0, 2.0)}, latch=frozenset()))
+    assert levels(one, [5]) == [N]
+    one.machine(OFF)
+    assert (one.state_of("a").alert, one.state_of("a").danger) == (1.0, 2.0)
+    assert levels(one, [5], start_s=1) == [D]
+    one.machine(MachineState.RUNNING)
+    assert levels(one, [5], start_s=2) == [N]
+
+
+def test_no_setpoint_in_a_state_clears_at_once() -> None:
+    one = engine(channel(by_state={OFF: Setpoints()}, latch=frozenset(), off_delay_ns=9 * S))
+    assert levels(one, [25]) == [D]
+    one.machine(OFF)
+    assert levels(one, [25], start_s=1) == [N]
+
+
+def test_first_out_is_the_first_and_only_the_first() -> None:
+    one = engine(channel("a"), channel("b"), channel("c"))
+    one.value("b", S, 30.0)
+    one.value("a", 2 * S, 30.0)
+    one.value("b", 3 * S, 31.0)
+    assert one.in_danger() == ["b", "a"]
+    assert [state.first_out for state in one.states()] == [False, True, False]
+
+
+def test_first_out_goes_by_time_and_then_by_the_order_of_the_configuration() -> None:
+    one = engine(channel("z"), channel("b"), channel("a"))
+    for name, t_s in (("a", 2), ("z", 2), ("b", 1)):  # b's block is late
+        one.value(name, t_s * S, 30.0)
+    assert one.in_danger() == ["b", "z", "a"]
+
+
+def test_first_out_is_kept_by_what_reached_danger_even_if_it_is_over() -> None:
+    one = engine(channel("a", latch=frozenset()), channel("b", latch=frozenset()))
+    one.value("a", 0, 30.0)
+    one.value("a", S, 1.0)
+    one.value("b", 2 * S, 30.0)
+    assert one.in_danger() == ["a", "b"]
+
+
+def test_an_alert_is_not_first_out() -> None:
+    one = engine()
+    one.value("a", 0, 15.0)
+    assert one.in_danger() == []
+
+
+def test_reset_clears_the_latches_and_what_stands_latches_anew() -> None:
+    one = engine(channel("a"), channel("b"), channel("c"))
+    for name, value in (("a", 1.0), ("b", 30.0), ("c", 15.0)):
+        one.value(name, 0, 30.0)
+        one.value(name, S, value)
+    changes = one.reset(2 * S)
+    assert [(one.what, one.name, one.was, one.t_ns) for one in changes] == [
+        (What.CLEARED, "a", D, 2 * S),
+        (What.CLEARED, "c", D, 2 * S),
+    ]
+    assert [state.level for state in one.states()] == [N, D, A]
+    assert [state.latched for state in one.states()] == [False, True, False]
+    assert one.in_danger() == ["b"]
+    assert one.state.channels["b"].danger_ns == 2 * S
+
+
+def test_votes() -> None:
+    one = engine(
+        channel(delay_s=1, not_ok_level=D, not_ok_s=1, latch=frozenset({D})), channel("s", learned=True)
+    )
+    assert one.votes()["a"] == Vote(danger=False, pending=False, blind=False, learned=False)
+    one.value("a", 0, 25.0)
+    assert one.votes()["a"] == Vote(danger=False, pending=True, blind=False, learned=False)
+    one.value("a", S, 25.0)
+    assert one.votes()["a"] == Vote(danger=True, pending=True, blind=False, learned=False)
+    one.value("a", 2 * S, 1.0)  # latched, but the vote is for what stands
+    assert one.votes()["a"] == Vote(danger=False, pending=False, blind=False, learned=False)
+    one.not_ok("a", 3 * S, "gone")
+    assert one.votes()["a"] == Vote(danger=False, pending=True, blind=False, learned=False)
+    one.not_ok("a", 4 * S, "gone")
+    assert one.votes()["a"] == Vote(danger=True, pending=True, blind=True, learned=False)
+
+
+def test_a_model_never_heard_has_no_opinion_and_one_that_was_has() -> None:
+    one = engine(channel("s", learned=True))
+    assert one.votes()["s"] == Vote(danger=False, pending=False, blind=True, learned=True)
+    one.value("s", 0, 1.0)
+    assert one.votes()["s"] == Vote(danger=False, pending=False, blind=False, learned=True)
+
+
+def test_not_ok_that_only_alerts_is_pending_for_nothing() -> None:
+    one = engine(channel(not_ok_level=A))
+    one.not_ok("a", 0, "gone")
+    assert one.votes()["a"] == Vote(danger=False, pending=False, blind=True, learned=False)
+
+
+def test_judged_is_every_absolute_channel_that_can_reach_danger() -> None:
+    harmless = channel("h", setpoints=Setpoints(10.0, None))
+    one = engine(channel("a"), channel("b", not_ok_s=1), channel("s", learned=True), harmless)
     assert not one.judged
+    one.value("a", 0, 1.0)
     one.not_ok("b", 0, "gone")
     assert not one.judged
-    one.not_ok("b", 2 * S, "gone")
+    one.not_ok("b", S, "gone")
     assert one.judged
-    other = engine(channel("a"))
-    other.idle("a", 0, "learning")
-    assert other.judged
+    one.value("b", 2 * S, 1.0)
+    assert one.judged
 
 
-def test_a_level_left_out_is_not_watched():
-    assert levels(engine(channel(alert=None, delay_s=0)), [15, 25]) == [N, D]
-    assert levels(engine(channel(danger=None, delay_s=0)), [15, 25]) == [A, A]
+@pytest.mark.parametrize("first", [1.0, "learning"])
+def test_a_value_or_idle_is_a_judgement(first: float | str) -> None:
+    one = engine()
+    levels(one, [first])
+    assert one.judged
 
 
-class AnyHistory(RuleBasedStateMachine):
-    """Two channels with any history of values, NOT OK and resets."""
-
-    NAMES = ("a", "b")
-
-    @initialize(policy=st.sampled_from([N, A, D]), delay_s=st.sampled_from([0.0, 1.0, 3.0]))
-    def begin(self, policy, delay_s):
-        self.policy, self.delay_ns = policy, round(delay_s * S)
-        self.engine = engine(*(channel(name, delay_s=delay_s, not_ok=policy) for name in self.NAMES))
-        self.t_ns = 0
-        self.over_since = dict.fromkeys(self.NAMES)  # of an unbroken run of OK values >= Danger
-        self.bad_since = dict.fromkeys(self.NAMES)
-        self.ever_over = False
-        self.stands = dict.fromkeys(self.NAMES, False)
-
-    @rule(
-        name=st.sampled_from(NAMES),
-        value=st.one_of(st.none(), st.just(math.nan), st.floats(0, 30), st.sampled_from([19.5, 20.0])),
-        step_s=st.sampled_from([0.1, 0.5, 1.0, 4.0]),
-        at_least=st.one_of(st.none(), st.floats(0, 30)),
-    )
-    def hear(self, name, value, step_s, at_least):
-        self.t_ns += round(step_s * S)
-        usable = value is not None and not math.isnan(value)
-        before = next(s for s in self.engine.states() if s.channel == name).level
-        if value is None:
-            self.engine.not_ok(name, self.t_ns, "gone", at_least)
-        else:
-            self.engine.update(name, self.t_ns, value)
-        after = next(s for s in self.engine.states() if s.channel == name)
-        assert after.ok is usable
-        if usable:
-            self.bad_since[name] = None
-            over = value >= 20.0
-            self.over_since[name] = (self.over_since[name] or self.t_ns) if over else None
-            self.stands[name] = over
-            if over and self.t_ns - self.over_since[name] >= self.delay_ns:
-                assert after.latched, "Danger held beyond its delay trips"
-        else:
-            self.bad_since[name] = self.bad_since[name] or self.t_ns
-            reached = value is None and at_least is not None
-            if not reached and self.policy is N:
-                assert after.level == before, "NOT OK neither clears nor starts a level"
-            if self.policy is D and self.t_ns - self.bad_since[name] >= 2 * S:
-                assert after.latched, "NOT OK beyond its delay is a Danger where the policy says so"
-
-    @rule()
-    def reset(self):
-        latched_before = self.engine.latched
-        changes, standing = self.engine.reset(self.t_ns)
-        if any(self.stands.values()):
-            assert standing
-        if standing:
-            assert changes == []
-            assert self.engine.latched == latched_before
-        else:
-            assert not self.engine.tripped
-
-    @invariant()
-    def latched_is_danger_and_one_is_first_out(self):
-        states = self.engine.states()
-        assert all(state.level is D for state in states if state.latched)
-        assert all(state.latched for state in states if state.level is D)
-        assert sum(state.first_out for state in states) == int(self.engine.tripped)
-        assert self.engine.level is max(state.level for state in states)
+def test_the_level_of_the_machine_is_the_worst() -> None:
+    one = engine(channel("a"), channel("b"))
+    assert one.level is N
+    one.value("a", 0, 15.0)
+    one.value("b", 0, 1.0)
+    assert one.level is A
+    assert AlarmEngine((), 1.0, 0).level is N
 
 
-AnyHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-TestAnyHistory = AnyHistory.TestCase
+def test_a_state_shows_everything() -> None:
+    one = engine(channel(zone_edges=(1.0, 12.0, 18.0)))
+    one.value("a", S, 25.0)
+    state = one.state_of("a")
+    assert (state.channel, state.level, state.ok, state.value) == ("a", D, True, 25.0)
+    assert (state.unit, state.alert, state.danger) == ("mm/s", 10.0, 20.0)
+    assert (state.latched, state.first_out, state.zone, state.reason) == (True, True, "D", "")
+    one.not_ok("a", 2 * S, "clip", 30.0)
+    assert one.state_of("a").zone == ""
+
+
+def test_an_engine_goes_on_from_the_state_of_another_and_leaves_out_what_is_gone() -> None:
+    old = engine(channel("a"), channel("b"))
+    old.value("a", 0, 25.0)
+    old.value("b", 0, 25.0)
+    new = AlarmEngine((channel("c"), channel("a")), 1.0, 0, old.state)
+    assert {state.channel: state.level for state in new.states()} == {"c": N, "a": D}
+    assert new.in_danger() == ["a"]

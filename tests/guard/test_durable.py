@@ -1,7 +1,10 @@
 """Latch and events on disk: apart from each other, in order, and never in the way of who hands them over."""
 
 import contextlib
+import errno
+import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 
@@ -11,7 +14,9 @@ import pytest
 from appliance.daemon import Daemon
 from appliance.guard import durable
 from appliance.guard import latch as latches
+from appliance.guard.audit import verify
 from appliance.guard.durable import Durable
+from appliance.guard.journal import Journal, files
 from appliance.guard.latch import Latch
 from appliance.records import Event, EventKind
 
@@ -31,11 +36,13 @@ class Kept:
     """A durable in a folder, with what it told."""
 
     def __init__(self, folder):
+        self.folder = folder
         self.store, self.latch = folder / "events.db", folder / "latch.json"
         self.notes: list[tuple[EventKind, str, str, str]] = []
         self.stored: list[Event] = []
+        self.journal = Journal(folder / "journal", "c" * 64)
         self.durable = Durable(
-            self.store, self.latch, lambda *note: self.notes.append(note), self.stored.append
+            self.store, self.journal, self.latch, lambda *note: self.notes.append(note), self.stored.append
         )
         self.daemon = Daemon("test")
 
@@ -45,6 +52,10 @@ class Kept:
                 msgspec.json.decode(row[0])["message"]
                 for row in db.execute("SELECT payload FROM outbox ORDER BY id")
             ]
+
+    def logged(self):
+        lines = (line for path in files(self.folder / "journal") for line in path.read_bytes().splitlines())
+        return [msgspec.json.decode(line)["event"]["message"] for line in lines]
 
 
 @pytest.fixture
@@ -131,6 +142,76 @@ def test_a_damaged_store_is_told(kept):
     assert kept.notes[0][1] == "store.damaged"
     assert "events.db.damaged-1" in kept.notes[0][2]
     assert kept.messages() == ["after"]
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Takes nothing that the event log writes until it is cleared."""
+    full = threading.Event()
+    full.set()
+    real = os.pwrite
+
+    def write(file, data, offset):
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", write)
+    return full
+
+
+def test_the_log_holds_what_belongs_there_before_it_is_told(kept):
+    kept.durable.start(kept.daemon)
+    for k in range(20):
+        kept.durable.take(event(str(k)))
+        eventually(lambda k=k: len(kept.stored) == k + 1)
+        assert kept.logged() == [str(n) for n in range(k + 1)]
+    kept.durable.take(event("chatter", EventKind.HEALTH))
+    eventually(lambda: len(kept.stored) == 21)
+    assert len(kept.logged()) == kept.durable.head.seq == 20
+
+
+def test_events_wait_for_a_full_log_and_the_plant_hears_them_all_the_same(kept, full_disk):
+    kept.durable.start(kept.daemon)
+    for k in range(250):
+        kept.durable.take(event(str(k)))
+    eventually(lambda: kept.stored and kept.notes)
+    time.sleep(1.2)
+    assert [(note[1], note[3]) for note in kept.notes] == [("journal.unwritten", "critical")]
+    assert kept.logged() == []
+    full_disk.clear()
+    kept.durable.take(event("after"))
+    eventually(lambda: len(kept.logged()) == 251)
+    eventually(lambda: len(kept.messages()) == 251)
+    assert kept.logged() == [*(str(k) for k in range(250)), "after"] == kept.messages()
+    assert verify(kept.folder / "journal", kept.durable.head).breaks == ()
+
+
+def test_what_waits_for_too_long_for_the_log_is_counted_and_told(tmp_path, monkeypatch, full_disk):
+    monkeypatch.setattr(durable, "_MOST_WAITING", 5)
+    kept = Kept(tmp_path)
+    kept.durable.start(kept.daemon)
+    for k in range(9):
+        kept.durable.take(event(str(k)))
+        eventually(lambda k=k: len(kept.stored) == k + 1, 8.0)
+    full_disk.clear()
+    eventually(lambda: len(kept.notes) == 2)
+    assert [(note[1], note[2].split()[0]) for note in kept.notes][1] == ("journal.incomplete", "4")
+    assert kept.logged() == ["0", "1", "2", "3", "4"]
+    kept.daemon.stop.set()
+
+
+def test_a_log_mended_at_the_start_is_told(tmp_path):
+    begun = Kept(tmp_path)
+    begun.journal.append([event("a")])
+    begun.durable.close()
+    log = tmp_path / "journal" / "000001.jsonl"
+    log.write_bytes(log.read_bytes() + b'{"half')
+    kept = Kept(tmp_path)
+    kept.durable.start(kept.daemon)
+    eventually(lambda: kept.notes)
+    assert [(note[1], note[3]) for note in kept.notes] == [("journal.damaged", "critical")]
+    kept.daemon.stop.set()
 
 
 def test_the_end_writes_what_is_still_waiting(kept):

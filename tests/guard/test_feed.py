@@ -36,7 +36,7 @@ class Served:
         self.path = folder / "g.sock"
         self.guarded = Guarded()
         self.guarded.run(1)
-        self.feed = Feed(wire.Listener(self.path), self.guarded.protection)
+        self.feed = Feed(wire.Listener(self.path), self.guarded.protection, self.guarded.protection.state)
 
     def join(self, role):
         link = wire.connect(self.path, Hello(role))
@@ -67,15 +67,22 @@ def block(guarded, n=100):
 
 
 def test_everyone_hears_what_concerns_them(served):
-    links = {role: served.join(role) for role in ("analysis", "uplink", "status")}
-    for role in ("uplink", "status"):
+    links = {role: served.join(role) for role in ("uplink", "status", "evidence", "analysis")}
+    for role in ("uplink", "status", "evidence"):
         assert isinstance(heard(links[role])[0], GuardState)  # at once
     said = [block(served.guarded), served.guarded.temperature(40.0), served.guarded.protection.state()]
     for message in said:
         served.feed.publish(message)
     event = Event(EventKind.TRIP, "trip.fired", "critical", "m", 5, 6, "ntp", evidence="5-de.peak")
     served.feed.tell(event)
-    assert [type(m) for m in heard(links["analysis"])] == [SampleBlock, TemperatureReading, Capture]
+    assert [type(m) for m in heard(links["analysis"])] == [SampleBlock]
+    assert [type(m) for m in heard(links["evidence"])] == [
+        SampleBlock,
+        TemperatureReading,
+        GuardState,
+        Notice,
+        Capture,
+    ]
     for role in ("uplink", "status"):
         messages = heard(links[role])
         assert [type(m) for m in messages if not isinstance(m, GuardState)] == [Notice]

@@ -96,7 +96,7 @@ def test_a_trip_survives_the_restart_and_needs_a_reset(folder):
     guard.wait()
     folder.write()
     folder.start("guard")
-    eventually(lambda: folder.state().level == 0 and len(folder.state().channels) == 5, COLD_START_S)
+    eventually(lambda: len([c for c in folder.state().channels if c.value is not None]) > 3, COLD_START_S)
     time.sleep(1.0)
     assert folder.state().tripped
     assert not folder.energised()

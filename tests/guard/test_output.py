@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.config import AnyRelay, GpioRelay, RpiGpioRelay, SimRelay
 from appliance.errors import ApplianceError, ConfigError
 from appliance.guard.output import open_relay
+from appliance.pins import AnyRelay, GpioRelay, RpiGpioRelay, SimRelay
 
 
 @pytest.fixture

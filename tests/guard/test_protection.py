@@ -6,7 +6,7 @@ import time
 import pytest
 from mounted import LOUD, NO_RMS, QUIET, SCALE_MPS2, VIOLENT, Guarded, wave
 
-from appliance.config import Limit
+from appliance.config import Limit, Trip
 from appliance.guard.latch import Latch
 from appliance.records import Level, MachineState, Quality, Reset, Score, Validity
 from hw.ports import PortError
@@ -46,7 +46,7 @@ def test_both_limits_in_one_block_are_one_trip_with_its_first_out():
     assert [event.channel for event in guarded.events("alarm.raised")] == ["de.rms"]
     assert guarded.channel("de.peak").first_out
     assert not guarded.channel("de.rms").first_out
-    assert guarded.latches() == [Latch(tripped=True, channels=("de.peak", "de.rms"))]
+    assert [(one.tripped, one.channels) for one in guarded.latches()] == [(True, ("de.peak", "de.rms"))]
 
 
 def test_the_relay_moves_before_anything_is_told():
@@ -88,7 +88,7 @@ def test_a_trip_while_the_relay_is_still_open_is_durable_too():
     guarded = Guarded()
     for _ in range(6):
         guarded.block(wave(VIOLENT))
-    assert guarded.latches() == [Latch(tripped=True, channels=("de.peak", "de.rms"))]
+    assert [(one.tripped, one.channels) for one in guarded.latches()] == [(True, ("de.peak", "de.rms"))]
     guarded.run(2, QUIET)
     assert guarded.protection.protecting
     assert not guarded.energised
@@ -143,14 +143,14 @@ def test_reset_is_refused_while_danger_stands_and_energises_after():
     guarded = Guarded()
     guarded.run(1)
     guarded.run(1, VIOLENT)
-    reply = guarded.protection.reset(Reset("anna", "seen"))
+    reply = guarded.protection.ask(Reset("anna", "seen"))
     assert not reply.ok
     assert "de.peak" in reply.message
     guarded.run(1, LOUD)  # below Danger by more than the deadband; the RMS is still in Danger
-    assert "de.peak" not in guarded.protection.reset(Reset("anna", "seen")).message
+    assert "de.peak" not in guarded.protection.ask(Reset("anna", "seen")).message
     guarded.run(1, QUIET)
     assert not guarded.energised
-    reply = guarded.protection.reset(Reset("anna", "bearing looked at"))
+    reply = guarded.protection.ask(Reset("anna", "bearing looked at"))
     assert reply.ok
     assert guarded.energised
     assert not guarded.protection.state().tripped
@@ -158,25 +158,26 @@ def test_reset_is_refused_while_danger_stands_and_energises_after():
     assert "anna" in audit.message
     assert "bearing looked at" in audit.message
     assert audit.action == "relay_closed"
-    assert guarded.latches()[-1] == Latch()
+    latch = guarded.latches()[-1]
+    assert (latch.tripped, latch.channels, latch.groups, latch.latched) == (False, (), (), {})
 
 
 def test_a_latch_from_before_the_restart_holds_until_the_reset():
     guarded = Guarded(latch=Latch(tripped=True, channels=("de.peak",)))
-    assert not guarded.protection.reset(Reset("anna", "at once")).ok  # nothing has been judged yet
+    assert not guarded.protection.ask(Reset("anna", "at once")).ok  # nothing has been judged yet
     guarded.run(2)
     assert guarded.protection.protecting
     assert not guarded.energised
     assert guarded.protection.state().tripped
     assert guarded.relay.edges == []
-    assert guarded.protection.reset(Reset("anna", "seen")).ok
+    assert guarded.protection.ask(Reset("anna", "seen")).ok
     assert guarded.energised
 
 
 def test_after_a_restart_reset_is_refused_while_the_machine_shakes_as_before():
     guarded = Guarded(latch=Latch(tripped=True), peak_mps2=Limit(danger=120.0, delay_s=60.0), **NO_RMS)
     guarded.run(2, VIOLENT)
-    assert not guarded.protection.reset(Reset("anna", "hope")).ok
+    assert not guarded.protection.ask(Reset("anna", "hope")).ok
     assert not guarded.energised
 
 
@@ -203,18 +204,29 @@ def test_a_score_alone_can_only_alert_by_default():
     assert guarded.energised
 
 
-def test_a_score_may_trip_where_the_configuration_says_so():
-    guarded = Guarded(score_ratio=Limit(alert=1.0, danger=3.0, delay_s=1.0))
-    guarded.run(1)
-    assert not guarded.energised  # it has not been judged yet
+@pytest.mark.parametrize(
+    ("vote", "learned", "peak", "trips"),
+    [
+        (None, "with an absolute limit", 1.0, False),
+        ("2oo2", "with an absolute limit", 1.0, False),
+        ("2oo2", "with an absolute limit", VIOLENT, True),
+        ("1oo2", "with an absolute limit", 1.0, False),
+        ("1oo2", "alone, without any absolute limit", 1.0, True),
+    ],
+)
+def test_a_score_trips_with_an_absolute_limit_or_where_the_configuration_says_so(vote, learned, peak, trips):
+    group = Trip(name="bearing", members=("de.peak", "de.score"), vote=vote or "2oo2", learned=learned)
+    guarded = Guarded(
+        score_ratio=Limit(alert=1.0, danger=3.0, delay_s=1.0), trip=(group,) if vote else (), **NO_RMS
+    )
     for _ in range(3):
         guarded.score(0.5)
         guarded.run(1)
     assert guarded.energised
     for _ in range(3):
         guarded.score(4.0)
-        guarded.run(1)
-    assert not guarded.energised
+        guarded.run(1, peak)
+    assert guarded.energised is not trips
 
 
 @pytest.mark.parametrize(
@@ -241,10 +253,10 @@ def test_what_a_score_means_for_its_channel(ratio, how, ok, reason):
 @pytest.mark.parametrize("policy", ["alert", "danger"])
 def test_a_silent_model_alerts_and_never_trips_and_shows_nothing_old(policy):
     guarded = Guarded(not_ok=policy, not_ok_delay_s=0.0)
-    guarded.run(1)
+    guarded.run(2)
     guarded.score(0.5)
     assert guarded.protection.state().machine is MachineState.RUNNING
-    guarded.protection._score_heard_s["de"] -= 11.0
+    guarded.protection._silence._scored_s["de"] -= 11.0
     guarded.protection.watch()
     state = guarded.protection.state()
     assert state.level is Level.ALERT
@@ -258,7 +270,7 @@ def test_a_silent_model_alerts_and_never_trips_and_shows_nothing_old(policy):
 def test_a_model_that_comes_back_to_a_stopped_machine_ends_the_alert_of_its_silence():
     guarded = Guarded(not_ok_delay_s=0.0)
     guarded.run(1)
-    guarded.protection._score_heard_s["de"] -= 11.0
+    guarded.protection._silence._scored_s["de"] -= 11.0
     guarded.protection.watch()
     assert guarded.protection.state().level is Level.ALERT
     guarded.score(0.5, state=MachineState.OFF)
@@ -270,7 +282,7 @@ def test_a_new_model_is_told_once_and_not_again_after_a_silence():
     guarded.run(1)
     for model in ("m1", "m1", "m2"):
         guarded.score(0.5, model=model)
-    guarded.protection._score_heard_s["de"] -= 11.0
+    guarded.protection._silence._scored_s["de"] -= 11.0
     guarded.protection.watch()
     guarded.score(0.5, model="m2")
     assert [event.message for event in guarded.events("model.changed")] == [
@@ -315,6 +327,8 @@ def test_the_state_carries_clock_latency_and_every_channel():
     assert [channel.channel for channel in state.channels] == [
         "de.peak",
         "de.rms",
+        "de.velocity",
+        "de.velocity-slope",
         "de.score",
         "bearing.temperature",
         "bearing.slope",

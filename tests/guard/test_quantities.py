@@ -112,14 +112,14 @@ def test_a_lost_transmitter_counts_as_the_policy_says_and_recovers(policy, level
     mounted.answers(1)
     assert mounted.channel("pump.z-peak").ok
     assert mounted.reading("x-crest").validity is Validity.OK
-    assert mounted.protection.reset(Reset("anna", "it is back")).ok
+    assert mounted.protection.ask(Reset("anna", "it is back")).ok
     assert mounted.protection.state().level is Level.NORMAL
 
 
 def test_silence_is_noticed():
     mounted = Mounted(not_ok_delay_s=0.0)
     mounted.answers(2)
-    mounted.protection._heard_s["pump"] -= 5.0
+    mounted.protection._silence._heard_s["pump"] -= 5.0
     mounted.protection.watch()
     assert mounted.channel("pump.temperature").reason == "no data for 5 s"
     assert mounted.channel("de.peak").ok

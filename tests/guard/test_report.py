@@ -1,14 +1,18 @@
 """Events in words that a technician understands."""
 
+from datetime import UTC, datetime
+
 import pytest
+from msgspec import structs
 
 from appliance.clock import WallClock
-from appliance.guard.alarm import Transition
+from appliance.guard.channel import Change, What
 from appliance.guard.report import Reporter
 from appliance.records import (
     ChannelState,
     Contribution,
     EventKind,
+    Hypothesis,
     Level,
     MachineState,
     Quality,
@@ -18,9 +22,9 @@ from appliance.records import (
 N, A, D = Level.NORMAL, Level.ALERT, Level.DANGER
 
 
-def change(was, level, *, channel="de.peak", unit="m/s2", value=130.0, ok=True, reason=""):
+def change(was, level, *, channel="de.peak", unit="m/s2", value=130.0, ok=True, reason="", what=None):
     state = ChannelState(channel, level, ok, value, unit, 80.0, 120.0, 5, reason=reason)
-    return Transition(was, state, 5)
+    return Change(what or (What.RAISED if level > was else What.CLEARED), 5, channel, was, state)
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def report():
     ],
 )
 def test_a_change_of_level(report, was, level, value, type_, severity, limit, words):
-    event = report.transition(change(was, level, value=value))
+    event = report.change(change(was, level, value=value))
     assert (event.kind, event.type, event.severity) == (EventKind.ALARM, type_, severity)
     assert (event.value, event.limit, event.unit, event.channel) == (value, limit, "m/s2", "de.peak")
     assert event.message == words
@@ -47,7 +51,7 @@ def test_a_change_of_level(report, was, level, value, type_, severity, limit, wo
 
 
 def test_a_relay_that_opened_makes_it_a_trip(report):
-    event = report.transition(change(N, D), action="relay_opened", latency_us=250.0)
+    event = report.change(change(N, D, what=What.TRIPPED), action="relay_opened", latency_us=250.0)
     assert (event.kind, event.type, event.action, event.latency_ms) == (
         EventKind.TRIP,
         "trip.fired",
@@ -59,8 +63,14 @@ def test_a_relay_that_opened_makes_it_a_trip(report):
     assert event.time_quality in ("ntp", "est")
 
 
+def test_a_trip_held_off_says_nothing_of_the_relay(report):
+    event = report.change(change(N, D, what=What.INHIBITED))  # which an earlier trip may have dropped
+    assert event.action == "inhibited"
+    assert event.message == "pump-7: Danger on de.peak: 130 over 120 m/s²; trip held off by the bypass"
+
+
 def test_not_ok_says_why_and_shows_no_figure(report):
-    event = report.transition(change(N, A, value=None, ok=False, reason="no data for 4 s"))
+    event = report.change(change(N, A, value=None, ok=False, reason="no data for 4 s"))
     assert event.message == "pump-7: Alert on de.peak: NOT OK, no data for 4 s"
     assert event.value is None
 
@@ -72,17 +82,17 @@ def scored(words="axis y, 2.1-2.8 kHz envelope, 6.3× its normal"):
 
 def test_the_score_channel_tells_what_stands_out(report):
     raised = change(N, A, channel="de.score", unit="x threshold", value=3.0)
-    event = report.transition(raised, score=scored())
+    event = report.change(raised, score=scored())
     assert "(axis y, 2.1-2.8 kHz envelope, 6.3× its normal)" in event.message
     assert event.model == "m1"
     assert event.top == scored().top
-    other = report.transition(change(N, A, value=90.0), score=scored())
+    other = report.change(change(N, A, value=90.0), score=scored())
     assert "envelope" not in other.message  # a limit was exceeded whatever the model thinks
     assert other.top == scored().top
 
 
 def test_a_message_is_short_enough_for_a_display(report):
-    long = report.transition(change(N, A, ok=False, reason="x" * 500))
+    long = report.change(change(N, A, ok=False, reason="x" * 500))
     assert len(long.message) == 240
     assert len(report.note(EventKind.AUDIT, "boot", "y" * 500, 1).message) == 240
 
@@ -92,3 +102,50 @@ def test_a_note_is_information_and_health_a_warning_unless_said_otherwise(report
     assert report.note(EventKind.HEALTH, "sensor.restarted", "de", 1).severity == "warning"
     assert report.note(EventKind.HEALTH, "relay.fault", "de", 1, severity="critical").severity == "critical"
     assert report.note(EventKind.AUDIT, "boot", "started", 7).message == "pump-7: started"
+
+
+UNBALANCED = Hypothesis(
+    "imbalance", 0.9, "1× is 98% of the rise; 1× velocity 9.8 mm/s, was 0.9–1.3 in normal running"
+)
+
+
+def suspected(*hypotheses):
+    return structs.replace(scored(), hypotheses=hypotheses)
+
+
+def test_an_alarm_says_what_would_look_so(report):
+    raised = change(N, A, channel="de.velocity", unit="mm/s", value=9.9)
+    event = report.change(raised, score=suspected(UNBALANCED))
+    assert event.message == (
+        "pump-7: Alert on de.velocity: 9.9 under 80 mm/s; likely imbalance: 1× is 98% of the rise; "
+        "1× velocity 9.8 mm/s, was 0.9–1.3 in normal running"
+    )
+    assert event.hypotheses == (UNBALANCED,)
+    unsure = report.change(raised, score=suspected(structs.replace(UNBALANCED, strength=0.5)))
+    assert "; perhaps imbalance: " in unsure.message
+
+
+def test_what_is_over_or_cannot_be_measured_is_not_explained(report):
+    cleared = report.change(change(A, N, value=9.0), score=suspected(UNBALANCED))
+    assert "imbalance" not in cleared.message
+    assert cleared.hypotheses == ()
+    blind = report.change(change(N, A, value=None, ok=False, reason="clip"), score=suspected(UNBALANCED))
+    assert blind.message == "pump-7: Alert on de.peak: NOT OK, clip"
+
+
+def test_a_long_explanation_never_costs_the_end_of_the_message(report):
+    long = structs.replace(UNBALANCED, words="x" * 400)
+    event = report.change(
+        change(N, D, what=What.TRIPPED), action="relay_opened", latency_us=9.0, score=suspected(long)
+    )
+    assert len(event.message) == 240
+    assert event.message.endswith("xx…; relay dropped")
+
+
+def test_an_alarm_that_has_stood_says_since_when(report):
+    since_ns = 5
+    at_ns = since_ns + 3600 * 10**9
+    stood = structs.replace(change(N, A, what=What.REPEATED, value=90.0), t_ns=at_ns)
+    event = report.change(stood)
+    begun = datetime.fromtimestamp(event.at_utc_ns // 10**9 - 3600, UTC)
+    assert event.message == f"pump-7: Alert on de.peak: 90 over 80 m/s², since {begun:%Y-%m-%d %H:%M:%S} UTC"

@@ -10,8 +10,9 @@ from mounted import Port
 
 from appliance.analysis.features import Extractor
 from appliance.guard.sensor import VibrationWatch
-from appliance.guard.velocity import VelocityMeter, band_hz
+from appliance.guard.velocity import VelocityMeter
 from appliance.records import SampleBlock, Validity
+from appliance.severity import band_hz
 from hw.ports import Samples
 from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.clock import SimClock

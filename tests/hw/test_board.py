@@ -65,6 +65,21 @@ def test_a_line_beyond_the_header_and_another_chip():
         load("pi4").check_relay(pi_line("pi3", 17))
 
 
+@pytest.mark.parametrize("name", names())
+def test_a_contact_may_have_any_free_line_of_the_header(name):
+    board = load(name)
+    for chip in board.chips:
+        for offset in chip.pulled_down | chip.pulled_up:
+            board.check_input(Line(chip.label, offset))
+        for offset in (*chip.refused, 99):
+            with pytest.raises(
+                BoardError, match=f"{chip.label} line {offset}.*; use one of {board.chips[0].label} "
+            ):
+                board.check_input(Line(chip.label, offset))
+    with pytest.raises(BoardError, match="'elsewhere' has no input pins"):
+        board.check_input(Line("elsewhere", 5))
+
+
 @pytest.mark.parametrize(
     ("model", "name"),
     [

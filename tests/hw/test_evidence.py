@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.evidence import Track, read_evidence, write_evidence
+from hw.evidence import Track, block_type, write_evidence
+from hw.evidence_read import read_evidence, read_head
 from hw.recording import Gap, RecordingError, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ def test_round_trip(tmp_path):
     path = tmp_path / "e.npz"
     tracks = (track(), track("nde", axes=1, lost=(), t0_utc_ns=0))
     write_evidence(path, tracks, {"event": 7, "why": "Danger µ"})
-    got, meta = read_evidence(path)
+    got, meta, _ = read_evidence(path)
     assert meta == {"event": 7, "why": "Danger µ"}
     for one, other in zip(got, tracks, strict=True):
         assert np.array_equal(one.counts, other.counts)
@@ -119,7 +120,7 @@ def test_killed_at_any_moment_it_is_whole_or_absent(tmp_path):
             time.sleep(moments.uniform(0.0, 0.15))
             os.kill(writer.pid, signal.SIGKILL)
         if path.exists():
-            (only,), meta = read_evidence(path)
+            (only,), meta, _ = read_evidence(path)
             assert (only.counts == meta["k"]).all()
             assert only.t0_mono_ns == meta["k"]
             seen += 1
@@ -218,10 +219,124 @@ def test_a_flipped_bit_in_the_samples_is_found(tmp_path):
 
 
 def test_a_bomb_is_refused_unopened(tmp_path, monkeypatch):
-    monkeypatch.setattr("hw.evidence.MOST_BYTES", 100_000)
+    monkeypatch.setattr("hw.evidence_read.MOST_BYTES", 100_000)
     path = tmp_path / "bomb.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("de.counts.npy", bytes(100_001))
     assert path.stat().st_size < 1000
     with pytest.raises(RecordingError, match="100001 bytes unpacked"):
         load(path)
+
+
+def recorded() -> Track:
+    """A track of two blocks, one axis of the second left out."""
+    blocks = np.zeros(2, block_type(3))
+    blocks["n"], blocks["seq"], blocks["rate_hz"] = (400, 600), (7, 8), (6399.1, 6399.5)
+    blocks["mean_counts"] = [(1.5, -2.0, 1600.25), (1.5, np.nan, 1600.0)]
+    return track(blocks=blocks)
+
+
+MEMBERS = {"alarm.json": b'{"why":"Danger"}', "trace.msgpack": bytes(range(256))}
+
+
+def test_blocks_and_further_files_come_back_as_they_were(tmp_path):
+    path = tmp_path / "e.npz"
+    write_evidence(path, iter([recorded()]), {"k": 1}, MEMBERS)
+    [one], meta, members = read_evidence(path, sealed=True)
+    assert one.blocks.dtype == recorded().blocks.dtype
+    assert one.blocks.tobytes() == recorded().blocks.tobytes()
+    assert members == MEMBERS
+    assert read_head(path) == meta == {"k": 1}
+    with np.load(path, allow_pickle=False) as stored:  # as docs/RECORDINGS.md says
+        assert np.array_equal(stored["de.counts"], one.counts)
+        assert bytes(stored["alarm.json"]) == MEMBERS["alarm.json"]
+
+
+def test_everybody_can_check_the_sums(tmp_path):
+    write_evidence(tmp_path / "e.npz", [recorded()], None, MEMBERS)
+    subprocess.run(["python3", "-m", "zipfile", "-e", "e.npz", "out"], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        ["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=tmp_path / "out", capture_output=True, check=True
+    )
+    assert done.stdout.count(b": OK") == 11
+
+
+def rewritten(path, change) -> None:
+    """The file with its members as `change` makes them of {name: bytes}; the ZIP itself stays sound."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+CHANGES = {
+    "a sample": (lambda m: m.update({"de.counts.npy": m["de.counts.npy"][:-1] + b"!"}), "de.counts.npy: SHA"),
+    "a further file": (lambda m: m.update({"alarm.json": b"{}"}), "alarm.json: SHA-256"),
+    "the head": (lambda m: m.update({"head.npy": m["head.npy"].replace(b"d", b"e")}), "head.npy: SHA-256"),
+    "one out": (lambda m: m.pop("trace.msgpack"), "trace.msgpack: not as in SHA256SUMS"),
+    "one more": (lambda m: m.update({"more.npy": b""}), "more.npy: not as in SHA256SUMS"),
+    "no sums": (lambda m: m.pop("SHA256SUMS"), "no SHA256SUMS"),
+    "sums no text": (lambda m: m.update({"SHA256SUMS": b"\xff"}), "intact evidence"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_what_was_changed_with_care_is_found_and_named(tmp_path, case):
+    change, found = CHANGES[case]
+    path = tmp_path / "e.npz"
+    write_evidence(path, [recorded()], None, MEMBERS)
+    rewritten(path, change)
+    with pytest.raises(RecordingError, match=found) as caught:
+        read_evidence(path, sealed=True)
+    assert str(path) in str(caught.value)
+
+
+def test_a_sensor_whose_clock_is_far_off_is_read_back(tmp_path):
+    """The alarm may be about that very clock; as a recording to learn from it is refused."""
+    write_evidence(tmp_path / "e.npz", [track(rate_hz=31.0)])
+    assert read_evidence(tmp_path / "e.npz").tracks[0].rate_hz == 31.0
+    with pytest.raises(RecordingError, match="rate 31 Hz"):
+        load(tmp_path / "e.npz")
+
+
+def test_blocks_that_do_not_fit_the_samples(tmp_path):
+    blocks = recorded().blocks
+    blocks["n"][0] = 401
+    write_evidence(tmp_path / "e.npz", [track(blocks=blocks)])
+    with pytest.raises(RecordingError, match=r"de\.blocks"):
+        read_evidence(tmp_path / "e.npz")
+
+
+def test_any_byte_changed_is_found_or_changes_nothing(tmp_path):
+    """Bytes of the ZIP's own that nobody reads (dates, versions) may change; no content may."""
+    path = tmp_path / "e.npz"
+    write_evidence(path, [recorded()], {"k": 1}, MEMBERS)
+    whole, good = path.read_bytes(), read_evidence(path)
+    rng = random.Random(3)
+    found = 0
+    for _ in range(600):
+        damaged_bytes = bytearray(whole)
+        damaged_bytes[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged_bytes)
+        try:
+            got = read_evidence(path, sealed=True)
+        except RecordingError:
+            found += 1
+        else:
+            assert (got.meta, got.members) == (good.meta, good.members)
+            assert got.tracks[0].counts.tobytes() == good.tracks[0].counts.tobytes()
+    assert found > 400
+
+
+def test_the_head_of_anything_is_read_or_refused(tmp_path):
+    path = tmp_path / "e.npz"
+    for data in (b"", b"PK", bytes(1000), b"\x93NUMPY\x01\x00"):
+        path.write_bytes(data)
+        with pytest.raises(RecordingError, match=r"e\.npz"):
+            read_head(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(RecordingError, match="not a zip file"):
+        read_head(path)

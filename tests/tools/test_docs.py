@@ -24,7 +24,7 @@ def test_drift_is_noticed_and_mended(tmp_path: Path) -> None:
     for folder in ("tools", "appliance"):
         (tmp_path / folder).mkdir()
     (tmp_path / "tools" / "docs").write_bytes((ROOT / "tools" / "docs").read_bytes())
-    for source in (ROOT / "appliance").glob("*.py"):
+    for source in (ROOT / "appliance").glob("*.*"):
         (tmp_path / "appliance" / source.name).write_bytes(source.read_bytes())
     assert docs(tmp_path).returncode == 0
     assert docs(tmp_path, "--check").returncode == 0

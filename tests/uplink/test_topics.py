@@ -13,7 +13,15 @@ import msgspec
 import pytest
 
 from appliance.config import Config, Site, Transmitter
-from appliance.records import Level, Quality, QuantityReading, TemperatureReading, Validity
+from appliance.records import (
+    Hypothesis,
+    Level,
+    Quality,
+    QuantityReading,
+    TemperatureReading,
+    TripGroupState,
+    Validity,
+)
 from appliance.uplink import payloads
 from appliance.uplink.topics import TOPICS, prefix
 
@@ -22,7 +30,17 @@ TOOL = runpy.run_path(str(ROOT / "tools" / "topics"))
 EXAMPLES = {TOOL["schema_name"](kind): example for kind, example in TOOL["examples"]().items()}
 STATE, SCORE, EVENT = TOOL["STATE"], TOOL["SCORE"], TOOL["EVENT"]
 TARGET = ROOT.parent / "shared" / "design" / "mqtt-schema"
-ADDED = {"event": {"value", "limit", "unit"}, "state": {"machine"}}
+ADDED = {
+    "event": {
+        "value", "limit", "unit", "who", "why", "zone", "fault1", "fault1_strength", "fault1_evidence",
+        "fault2", "fault2_strength", "fault2_evidence", "fault3", "fault3_strength", "fault3_evidence",
+    },
+    "state": {
+        "machine", "reasons", "bypassed", "bypass_who", "bypass_why", "bypass_until", "groups", "zone",
+        "acknowledged", "shelved", "multiplying", "proof_test_due",
+    },
+    "health": {"log_seq", "log_sha256"},
+}  # fmt: skip
 """Keys that the contract's first draft did not have; adding keys is a minor change."""
 
 
@@ -72,7 +90,8 @@ def test_payloads_are_flat_and_floats_have_a_decimal_point():
         assert all(re.fullmatch("[a-z][a-z0-9_]*", key) for key in json.loads(text))
     score = msgspec.structs.replace(SCORE, value=2, threshold=1, metrics={"vib_kurt": 3})
     text = msgspec.json.encode(payloads.telemetry(score, STATE, 1)).decode()
-    assert '"score":2.0,"threshold":1.0,"ratio":2.0,"vib_kurt":3.0,"temp_c":70.0' in text
+    assert '"score":2.0,"threshold":1.0,"ratio":2.0,' in text
+    assert '"vib_kurt":3.0,"temp_c":70.0' in text
 
 
 def test_not_a_number_becomes_null_and_not_ok():
@@ -160,6 +179,53 @@ def test_the_level_shown_is_the_worst_that_holds(level, tripped, quality, shown)
     state = msgspec.structs.replace(STATE, level=level, tripped=tripped, scores=(score,))
     payload = payloads.state_payload(state, 3, 4)
     assert (payload.level, payload.level_name, payload.alarm) == shown
+
+
+def test_the_state_says_how_the_machine_is_protected():
+    group = TripGroupState("pair", 1, ("a.peak", "b.peak", "c.peak"), ("a.peak",), ("b.peak",), tripped=True)
+    alone = TripGroupState("d.peak", 1, ("d.peak",))
+    shelved = msgspec.structs.replace(STATE.channels[0], shelved=True, zone="C")
+    how = {"groups": (group, alone), "reasons": ("tripped", "proof test"), "channels": (shelved,)}
+    state = msgspec.structs.replace(STATE, **how, bypass=None, multiplying=True, proof_test_due=True)
+    shown = wire(payloads.state_payload(state, 0, 0))
+    assert shown["groups"] == "pair: 1 of 3 in Danger, 1 would trip, 1 without a vote, TRIPPED"
+    assert shown["reasons"] == "tripped; proof test"
+    assert [shown[key] for key in ("zone", "acknowledged", "shelved", "bypassed")] == ["C", True, 1, False]
+    assert [shown[key] for key in ("multiplying", "proof_test_due")] == [True, True]
+    assert not [key for key in shown if key.startswith("bypass_")]
+
+
+def test_a_bypass_is_shown_with_who_why_and_until_when():
+    shown = wire(payloads.state_payload(STATE, 0, 0))
+    assert (shown["bypassed"], shown["bypass_who"], shown["bypass_why"]) == (True, "anna", "probe changed")
+    assert shown["bypass_until"] == 1_772_446_281_002 + 1_799_950
+    assert shown["acknowledged"] is False
+
+
+def test_a_sample_carries_the_zone_of_its_own_sensor():
+    other = msgspec.structs.replace(STATE.channels[0], channel="deck.velocity", zone="D")
+    state = msgspec.structs.replace(STATE, channels=(*STATE.channels, other))
+    sample = wire(payloads.telemetry(SCORE, state, 1))
+    assert (sample["zone"], sample["bypassed"], sample["multiplying"]) == ("B", True, False)
+
+
+def test_an_event_carries_who_why_and_zone_where_there_are_any():
+    about = {"who": "anna", "why": "greased", "zone": "C"}
+    assert wire(payloads.event_payload(msgspec.structs.replace(EVENT, **about), backfill=False)).items() >= (
+        about.items()
+    )
+    assert not wire(payloads.event_payload(EVENT, backfill=False)).keys() & about.keys()
+
+
+def test_an_event_carries_up_to_three_hypotheses_flat():
+    told = tuple(
+        Hypothesis(fault, 0.5, f"signs of {fault}") for fault in ("gear", "looseness", "imbalance", "x")
+    )
+    payload = wire(payloads.event_payload(msgspec.structs.replace(EVENT, hypotheses=told), backfill=False))
+    assert [payload[f"fault{n}"] for n in (1, 2, 3)] == ["gear", "looseness", "imbalance"]
+    assert (payload["fault3_strength"], payload["fault3_evidence"]) == (0.5, "signs of imbalance")
+    bare = wire(payloads.event_payload(msgspec.structs.replace(EVENT, hypotheses=()), backfill=False))
+    assert not [key for key in bare if key.startswith("fault")]
 
 
 def test_a_long_message_is_cut_and_the_rest_of_an_event_is_there():

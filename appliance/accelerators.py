@@ -1,0 +1,27 @@
+"""What runs the model: the CPU, or an Edge TPU with the CPU behind it. Tables of the configuration."""
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class CpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="cpu"):
+    """The model runs on the CPU alone."""
+
+
+class EdgeTpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="edgetpu"):
+    """A Coral Edge TPU runs the model, the CPU whenever that fails; see docs/ACCELERATOR.md."""
+
+    library: Annotated[str, Meta(min_length=1)] = "libedgetpu.so.1"
+    """The Edge TPU runtime, as the dynamic linker finds it, or a full path."""
+    compiled: Path | None = None
+    """Folder of compiled models, {bundle id}_edgetpu.tflite; what it lacks runs as it is in the bundle."""
+    deadline_ms: Annotated[float, Meta(ge=1, le=1000)] = 50.0
+    """How long a window waits for it before the CPU scores the window, ms."""
+    start_s: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
+    """How long loading its library, the device and the models may take, s."""
+    retry_s: Annotated[float, Meta(ge=0.01, le=600)] = 2.0
+    """First wait after a fault before it is started again, s; doubles up to 32 times that."""
+    golden_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+    """Seconds between two checks of all golden vectors; one of them runs behind every window anyway."""

@@ -1,0 +1,115 @@
+"""What a person asks of the running guard: state, reset, bypass, acknowledge, shelve, proof test."""
+
+import argparse
+import re
+import select
+import sys
+import time
+from pathlib import Path
+from typing import TypeVar
+
+from appliance import check, wire
+from appliance.errors import ApplianceError
+from appliance.records import (
+    Acknowledge,
+    Bypass,
+    GuardState,
+    Hello,
+    ProofTest,
+    Reply,
+    Request,
+    Reset,
+    Shelve,
+)
+
+_PATIENCE_S = 3.0
+_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_QUESTION = "The relay drops and comes back: the machine stops. Go on? (yes/no) "
+Answer = TypeVar("Answer", GuardState, Reply)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command `arguments.ask`; prints the guard's answer, exit status 0 if it was granted."""
+    request = _request(arguments)
+    if isinstance(request, ProofTest) and not _confirmed():
+        print("nothing was asked of the guard")
+        return 1
+    return send(arguments.config, request)
+
+
+def send(config: Path, request: Request) -> int:
+    """Ask the guard that runs on this configuration and print its answer; 0 if granted, 1 if refused."""
+    link = _connect(config)
+    try:
+        link.send(request)
+        reply = _wait_for(link, Reply)
+    finally:
+        link.close()
+    print(reply.message)
+    return 0 if reply.ok else 1
+
+
+def state(config: Path) -> GuardState:
+    """The state of the guard that runs on this configuration. Raises ApplianceError: none answers."""
+    link = _connect(config)
+    try:
+        return _wait_for(link, GuardState)
+    finally:
+        link.close()
+
+
+def seconds(text: str) -> float:
+    """`90s`, `30m`, `2h` in seconds. Raises ApplianceError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text, re.ASCII)
+    found_s = float(match[1]) * _UNIT_S[match[2]] if match else 0.0
+    if found_s <= 0.0:
+        raise ApplianceError(f"--for {text}: expected a time above 0; write it as 90s, 30m or 2h")
+    return found_s
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    who = arguments.who
+    match arguments.ask:
+        case "acknowledge":
+            return Acknowledge(arguments.channel, who, arguments.comment)
+        case "bypass":
+            return Bypass(who, arguments.why, _duration_s(arguments))
+        case "shelve":
+            return Shelve(arguments.channel, who, arguments.why, _duration_s(arguments))
+        case "prooftest":
+            return ProofTest(who, arguments.why)
+    return Reset(who, arguments.why)
+
+
+def _duration_s(arguments: argparse.Namespace) -> float:
+    return 0.0 if arguments.end else seconds(arguments.duration)
+
+
+def _confirmed() -> bool:
+    print(_QUESTION, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() == "yes"
+
+
+def _connect(config: Path) -> wire.Link:
+    path = check.load(config).socket_path
+    try:
+        return wire.connect(path, Hello("status"))
+    except PermissionError as fault:
+        raise ApplianceError(
+            f"{path}: {fault.strerror}; the guard hears root, its own user and group; ask as one of them"
+        ) from fault
+    except (OSError, wire.Closed) as fault:
+        raise ApplianceError(f"{path}: no guard answers ({fault}); start it with `appliance run`") from fault
+
+
+def _wait_for(link: wire.Link, kind: type[Answer]) -> Answer:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        select.select([link], [], [], left_s)
+        try:
+            message = link.receive()
+        except wire.Closed as fault:
+            raise ApplianceError(f"the guard closed the connection: {fault}; see its log") from fault
+        if isinstance(message, kind):
+            return message
+    raise ApplianceError(f"the guard did not answer within {_PATIENCE_S:.0f} s; see its log")

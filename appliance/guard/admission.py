@@ -1,0 +1,23 @@
+"""Requests as they come from outside: what may be let in. Pure. The rack refuses what it cannot grant."""
+
+from appliance.records import Request
+
+LONGEST = {"who": 80, "why": 200, "comment": 200, "channel": 80}
+"""Characters of each text; they go into events, the log and topics."""
+_MAY_BE_EMPTY = {"comment"}
+
+
+def unfit(request: Request) -> str:
+    """What is wrong with the texts of a request, "" if nothing."""
+    texts = ((name, getattr(request, name, None)) for name in LONGEST)
+    return next((fault for name, text in texts if text is not None and (fault := _fault(name, text))), "")
+
+
+def _fault(name: str, text: str) -> str:
+    if len(text) > LONGEST[name]:
+        return f"{name} has {len(text)} characters; expected {LONGEST[name]} at most; shorten it"
+    if not text.isprintable():
+        return f"{name} is {text!a}; expected text that can be printed, on one line; write it anew"
+    if not text.strip() and name not in _MAY_BE_EMPTY:
+        return f"{name} is empty; expected it in words; say it"
+    return ""
