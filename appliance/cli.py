@@ -1,24 +1,30 @@
 """The one entry point. A command is imported only when asked for: cold start is an import question."""
 
-import argparse
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one window needs one core; threads cost 8 MB each
 
 from appliance import __version__
 from appliance.errors import ApplianceError
 
-Command = Callable[[argparse.Namespace], int]
+Command = Callable[[Any], int]
 
 _DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status (78: the configuration holds faults)."""
-    arguments = _parser().parse_args(argv)
+    arguments = _service(sys.argv[1:] if argv is None else argv) or _parser().parse_args(argv)
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
@@ -33,6 +39,14 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _service(argv: list[str]) -> SimpleNamespace | None:
+    """`guard CONFIG`, `analysis CONFIG` and `uplink CONFIG` spare themselves the parser: 0.6 MB for good."""
+    services = {"guard": _guard, "analysis": _analysis, "uplink": _uplink}
+    if len(argv) != 2 or argv[0] not in services or argv[1].startswith("-"):
+        return None
+    return SimpleNamespace(command=services[argv[0]], config=Path(argv[1]))
 
 
 def _guard(arguments: argparse.Namespace) -> int:
@@ -136,6 +150,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="appliance",
         description="Predictive-maintenance appliance. A machine-protection aid, not a safety function.",

@@ -92,10 +92,9 @@ def _marks(axes: Axes, trend: Trend) -> None:
 def _ends(evidence: Path) -> tuple[Track | None, Track | None]:
     """The first and the last alarm's waveform."""
     files = sorted(evidence.glob("*.npz"), key=lambda path: int(path.name.split("-")[0]))
-    if not files:
-        return None, None
-    first, last = (read_evidence(path).tracks[0] for path in (files[0], files[-1]))
-    return first, last
+    # An alarm just after a restart of analysis may have no waveform.
+    tracks = [found.tracks[0] for found in map(read_evidence, files) if found.tracks]
+    return (tracks[0], tracks[-1]) if tracks else (None, None)
 
 
 def _worst_axis(track: Track, seconds: float) -> F64:
