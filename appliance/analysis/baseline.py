@@ -11,6 +11,9 @@ from appliance.analysis import autoencoder, residual, standard
 from appliance.analysis.autoencoder import F32, Progress
 from appliance.analysis.quantize import QuantizedModel, quantize
 from appliance.analysis.standard import Standard
+from appliance.analysis.tail import RATE, Tail
+from appliance.analysis.tail import fit as fit_tail
+from appliance.analysis.tail import threshold as threshold_of
 from appliance.errors import LearningError
 
 if TYPE_CHECKING:
@@ -22,13 +25,6 @@ INPUT_LIMIT = 6.0
 """Standardised features beyond this are clipped for the network (never for the score)."""
 LEAST_RESIDUAL = 0.1
 """The smallest residual spread assumed, in units of the feature's own spread: several int8 steps."""
-QUANTILE = 0.995
-"""Of the held-out scores: one false window in 200; a single bad window in hours cannot set the threshold."""
-OUTLIER = 1.5
-SIGMAS = 3.5
-"""Distance of the threshold from the median log score, in robust standard deviations."""
-
-
 WORST_QUANTIZATION = 0.1
 """Mean difference of int8 from float scores, as a share of the threshold; measured on real machines: 0.01."""
 LEAST_AGREEMENT = 0.98
@@ -59,6 +55,7 @@ class Baseline:
     residual_scale: F32
     threshold: float
     threshold_rule: str
+    tail: Tail
     held_out_scores: F32
     """(n,) score of every window by a network that had not seen it."""
     windows: tuple[int, ...]
@@ -108,7 +105,8 @@ def learn(
         unseen[held] = _int8(model, Z[held])
     scale = _spread(Z - unseen)
     held_out = _score(Z, unseen, scale)
-    threshold, rule = _threshold(held_out)
+    tail = fit_tail(held_out, _stretches(matrices))
+    threshold = threshold_of(tail, held_out)
     layers, model = _network(Z, seed + FOLDS, _part(progress, FOLDS * share, share))
     return Baseline(
         features=tuple(features),
@@ -117,7 +115,8 @@ def learn(
         model=model,
         residual_scale=scale,
         threshold=threshold,
-        threshold_rule=rule,
+        threshold_rule=rule(tail, len(held_out)),
+        tail=tail,
         held_out_scores=held_out,
         windows=tuple(len(matrix) for matrix in matrices),
         receipt=_accepted(_receipt(Z, layers, model, scale, threshold)),
@@ -164,6 +163,12 @@ def _blocks(n: int, recording: int) -> NDArray[np.intp]:
     return np.arange(n) * FOLDS // n if n > 1 else np.full(n, recording % FOLDS)
 
 
+def _stretches(matrices: Sequence[F32]) -> NDArray[np.intp]:
+    """Labels of stretches of time, (n,): a fold of a recording, or more where it has few windows."""
+    parts = [np.arange(len(m)) * min(FOLDS, max(1, len(m) // 10)) // len(m) for m in matrices if len(m)]
+    return np.concatenate([part + FOLDS * index for index, part in enumerate(parts)])
+
+
 def _part(progress: Progress | None, start: float, share: float) -> Callable[[float], None] | None:
     if progress is None:
         return None
@@ -198,22 +203,13 @@ def _spread(unseen: F32) -> F32:
     return np.maximum(spread, np.float32(LEAST_RESIDUAL))
 
 
-def _threshold(held_out: F32) -> tuple[float, str]:
-    """The larger of a robust log-normal bound and a high quantile of the held-out scores; the rule in words.
-
-    With few windows the quantile is their worst; the bound then keeps a lucky draw from setting it too low,
-    and its multiple keeps one bad window from setting it too high.
-    """
-    log = np.log(np.maximum(held_out, 1e-6))
-    low, middle, high = np.percentile(log, (25, 50, 75))
-    sigma = standard.IQR_TO_SIGMA * (high - low)
-    bound = float(np.exp(middle + SIGMAS * sigma))
-    quantile = float(np.quantile(held_out, QUANTILE, method="higher"))
-    rule = (
-        f"the larger of exp(median + {SIGMAS:g} sigma) of the logarithms of {len(held_out)} held-out scores "
-        f"({bound:.3f}) and their {QUANTILE:.1%} quantile ({quantile:.3f}, at most {OUTLIER:g} times that)"
+def rule(tail: Tail, held_out: int) -> str:
+    """How a threshold was set, in words."""
+    return (
+        f"exceeded by {RATE:.1%} of normal windows, 75 % sure: generalised Pareto tail of {held_out} "
+        f"held-out scores ({tail.independent:.0f} independent exceedances, shape {tail.shape:+.2f}), "
+        "within a robust bound"
     )
-    return max(bound, min(quantile, OUTLIER * bound)), rule
 
 
 def _accepted(receipt: Receipt) -> Receipt:

@@ -10,7 +10,7 @@ import numpy as np
 
 import appliance
 from appliance.analysis import manifest as manifests
-from appliance.analysis import runner, tflite, tflite_read
+from appliance.analysis import runner, tail, tflite, tflite_read
 from appliance.analysis.baseline import Baseline
 from appliance.analysis.card import card
 from appliance.analysis.manifest import Manifest
@@ -106,6 +106,7 @@ def make(
             held_out_p99=float(np.percentile(held_out, 99)),
             held_out_worst=float(held_out.max()),
         ),
+        false_alarms=_false_alarms(baseline, max(1, round(n * (1 - overlap))) / rate_hz),
         model=manifests.Network(
             sha256=hashlib.sha256(model).hexdigest(),
             parameters=sum(layer.weight.size + layer.bias.size for layer in baseline.model.layers),
@@ -119,6 +120,17 @@ def make(
     )
     files = {MODEL: model, MANIFEST: manifests.write(manifest), CARD: card(manifest).encode()}
     return Bundle(manifest, baseline.model, backend, files | {SUMS: _sums(files)})
+
+
+def _false_alarms(baseline: Baseline, hop_s: float) -> manifests.FalseAlarms:
+    delay = tail.persistence(baseline.tail, baseline.threshold, hop_s)
+    return manifests.FalseAlarms(
+        rate=baseline.tail.rate(baseline.threshold),
+        rate_at_most=baseline.tail.rate(baseline.threshold, tail.SURE_SIGMAS),
+        delay_windows=delay.windows,
+        delay_s=delay.windows * hop_s,
+        per_month=delay.alarms_per_month,
+    )
 
 
 def load(folder: Path) -> Bundle:

@@ -68,6 +68,20 @@ class Threshold(Struct, frozen=True, forbid_unknown_fields=True):
     held_out_worst: float
 
 
+class FalseAlarms(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the threshold promises of normal running.
+
+    rate, rate_at_most: share of windows above it, as fitted and 90 % sure. delay_windows: so many in a row
+    make an alarm. per_month: alarms to expect then, 90 % sure, of a machine that always runs.
+    """
+
+    rate: Annotated[float, Meta(ge=0, le=1)]
+    rate_at_most: Annotated[float, Meta(ge=0, le=1)]
+    delay_windows: Count
+    delay_s: Positive
+    per_month: Annotated[float, Meta(ge=0)]
+
+
 class Recording(Struct, frozen=True, forbid_unknown_fields=True):
     """One recording (operating condition) of the baseline."""
 
@@ -109,6 +123,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     windows: Windows
     features: Columns
     threshold: Threshold
+    false_alarms: FalseAlarms
     model: Network
     receipts: Receipts
     golden: Golden

@@ -67,7 +67,7 @@ def test_units_matter(pump: Learnt, tmp_path: Path) -> None:
     [path, *options] = simulated.write("bare", tmp_path / "bare", load(pump.healthy).accel, 2000)
     right = score(pump, tmp_path / "s.jsonl", path, *options)
     wrong = score(pump, tmp_path / "s.jsonl", path, *options[:2], "--units", "g", *options[4:])
-    assert all(line["score"] <= line["threshold"] for line in right)
+    assert np.mean([line["score"] > line["threshold"] for line in right]) <= 0.02
     assert all(line["score"] > line["threshold"] for line in wrong)
 
 
