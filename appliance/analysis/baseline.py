@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.analysis import autoencoder, residual, standard
+from appliance.analysis import autoencoder, memory, residual, standard
 from appliance.analysis.autoencoder import F32, Progress
+from appliance.analysis.memory import Memory
 from appliance.analysis.quantize import QuantizedModel, quantize
 from appliance.analysis.standard import Standard
 from appliance.analysis.tail import RATE, Tail
@@ -51,6 +52,7 @@ class Baseline:
     features: tuple["Feature", ...]
     standard: Standard
     layers: tuple[autoencoder.Dense, ...]
+    """As trained, in float; after an adaptation the last one is fitted to the int8 ones before it."""
     model: QuantizedModel
     residual_scale: F32
     threshold: float
@@ -63,6 +65,7 @@ class Baseline:
     receipt: Receipt
     samples: F32
     """Some standardised windows, (m, k), that make good test inputs."""
+    memory: Memory
 
     def reconstruct(self, standardised: F32) -> F32:
         """The int8 model's output, in float. (n, k) -> (n, k)."""
@@ -79,6 +82,8 @@ def learn(
     matrices: Sequence[F32],
     features: Sequence["Feature"],
     *,
+    speeds_hz: Sequence[float] = (),
+    background: F32 | None = None,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> Baseline:
@@ -87,6 +92,8 @@ def learn(
     Args:
         matrices: one per recording, (n_i, k) float32 in physical units, in order of time.
         features: the k columns.
+        speeds_hz: of those windows where a speed was heard.
+        background: (k,) typical features of the machine at rest, in physical units, if it rested.
         seed: the same seed and windows give the same model, bit for bit.
         progress: called with the share done; what it raises ends the learning.
 
@@ -105,7 +112,8 @@ def learn(
         unseen[held] = _int8(model, Z[held])
     scale = _spread(Z - unseen)
     held_out = _score(Z, unseen, scale)
-    tail = fit_tail(held_out, _stretches(matrices))
+    stretches = _stretches(matrices)
+    tail = fit_tail(held_out, stretches)
     threshold = threshold_of(tail, held_out)
     layers, model = _network(Z, seed + FOLDS, _part(progress, FOLDS * share, share))
     return Baseline(
@@ -119,8 +127,17 @@ def learn(
         tail=tail,
         held_out_scores=held_out,
         windows=tuple(len(matrix) for matrix in matrices),
-        receipt=_accepted(_receipt(Z, layers, model, scale, threshold)),
+        receipt=_accepted(receipt(Z, _float(layers, Z), model, scale, threshold)),
         samples=Z[:: max(1, len(Z) // 8)][:8],
+        memory=Memory(
+            gram=memory.gram(model, Z),
+            windows=len(Z),
+            conditions=sum(1 for matrix in matrices if len(matrix)),
+            landmarks=memory.landmarks(Z, stretches),
+            speeds_hz=memory.distinct(list(speeds_hz)),
+            background=np.zeros(0, np.float32) if background is None else transform(background),
+            threshold=threshold,
+        ),
     )
 
 
@@ -223,10 +240,9 @@ def _accepted(receipt: Receipt) -> Receipt:
     return receipt
 
 
-def _receipt(
-    Z: F32, layers: Sequence[autoencoder.Dense], model: QuantizedModel, scale: F32, threshold: float
-) -> Receipt:
-    exact = _score(Z, _float(layers, Z), scale)
+def receipt(Z: F32, reconstruction: F32, model: QuantizedModel, scale: F32, threshold: float) -> Receipt:
+    """How the int8 model compares with float arithmetic, (n, k), on standardised windows, (n, k)."""
+    exact = _score(Z, reconstruction, scale)
     coarse = _score(Z, _int8(model, Z), scale)
     difference = np.abs(exact - coarse) / threshold
     ranks = np.argsort(np.argsort(exact)), np.argsort(np.argsort(coarse))

@@ -10,7 +10,7 @@ import numpy as np
 
 import appliance
 from appliance.analysis import manifest as manifests
-from appliance.analysis import runner, tail, tflite, tflite_read
+from appliance.analysis import recall, runner, tail, tflite, tflite_read
 from appliance.analysis.baseline import Baseline
 from appliance.analysis.card import card
 from appliance.analysis.manifest import Manifest
@@ -19,6 +19,8 @@ from appliance.errors import BundleError
 from hw.ports import Accelerator, PortError
 
 MODEL, MANIFEST, CARD, SUMS = "model.tflite", "manifest.toml", "card.md", "SHA256SUMS"
+SIGNATURE = "SHA256SUMS.sig"
+"""Of SHA256SUMS, by the manifest's origin.signer; a bundle that nobody has signed yet is without."""
 LARGEST_FILE = 8 << 20
 _REMEDY = "restore the bundle from where it came, or learn it again"
 GOLDEN_VECTORS = 16
@@ -38,9 +40,14 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """Short name of this very model: when it was made and the start of its hash."""
+        """Short name of this very bundle: when it was made and the start of its hash."""
         made = self.manifest.created.replace("-", "").replace(":", "")
-        return f"{made[:15]}-{self.manifest.model.sha256[:8]}"
+        return f"{made[:15]}-{self.sha256[:8]}"
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the whole bundle but its signature: of SHA256SUMS, which holds those of the files."""
+        return hashlib.sha256(self.files[SUMS]).hexdigest()
 
     @property
     def threshold(self) -> float:
@@ -117,6 +124,7 @@ def make(
         recordings=tuple(
             manifests.Recording(name, count) for name, count in zip(recordings, baseline.windows, strict=True)
         ),
+        memory=recall.kept(baseline),
     )
     files = {MODEL: model, MANIFEST: manifests.write(manifest), CARD: card(manifest).encode()}
     return Bundle(manifest, baseline.model, backend, files | {SUMS: _sums(files)})
@@ -138,16 +146,29 @@ def load(folder: Path) -> Bundle:
 
     Raises BundleError: names the file and key, what was found, what was expected and what to do.
     """
-    files = {name: _file(folder / name) for name in (MODEL, MANIFEST, CARD, SUMS)}
+    signed = (SIGNATURE,) if (folder / SIGNATURE).exists() else ()
+    try:
+        return verified({name: _file(folder / name) for name in (MODEL, MANIFEST, CARD, SUMS, *signed)})
+    except BundleError as fault:
+        raise BundleError(f"{folder}/{fault}") from fault
+
+
+def verified(files: dict[str, bytes]) -> Bundle:
+    """The bundle of these files, checked as by `load`; whose it is `provenance.admit` says.
+
+    Raises BundleError: names the file and key, what was found, what was expected and what to do.
+    """
     try:
         manifest = manifests.read(files[MANIFEST])
         _verify_sums(files)
         network = _network(manifest, files[MODEL])
+        recall.memory(manifest, network)
         backend = runner.open_runner(files[MODEL])
-        _verify_golden(manifest, network, backend)
-    except (BundleError, PortError) as fault:
-        raise BundleError(f"{folder}/{fault}") from fault
-    return Bundle(manifest, network, backend, files)
+    except PortError as fault:
+        raise BundleError(f"{MODEL}: {fault}") from fault
+    bundle = Bundle(manifest, network, backend, files)
+    verify_golden(bundle)
+    return bundle
 
 
 def _network(manifest: Manifest, model: bytes) -> QuantizedModel:
@@ -199,9 +220,9 @@ def _golden(baseline: Baseline, backend: Accelerator) -> manifests.Golden:
     )
 
 
-def _verify_golden(manifest: Manifest, network: QuantizedModel, backend: Accelerator) -> None:
-    """The network gives the recorded outputs, in numpy and on the backend that will be used."""
-    golden = manifest.golden
+def verify_golden(bundle: Bundle) -> None:
+    """The network gives the recorded outputs, in numpy and on the backend in use; BundleError if not."""
+    golden, network, backend = bundle.manifest.golden, bundle.network, bundle.runner
     inputs = [_vector(text) for text in golden.inputs]
     reference = golden.outputs.get(runner.NUMPY)
     if reference is None:
