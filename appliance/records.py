@@ -119,9 +119,10 @@ class Contribution(msgspec.Struct, frozen=True):
 
 
 class Score(msgspec.Struct, frozen=True, tag=True):
-    """The model's opinion of one window. value: >= 0, higher is more abnormal; None unless quality is OK.
+    """The model's opinion of one window. value: >= 0, higher is more abnormal; None where no model scored it.
 
     metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
+    reason: why it is LEARNING although a model is in force.
     """
 
     sensor: str
@@ -136,6 +137,7 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     metrics: dict[str, float] = {}
     progress: float = 1.0
     compute_ms: float = 0.0
+    reason: str = ""
 
 
 class EventKind(Enum):

@@ -1,5 +1,6 @@
 """From gathered windows of normal running to a bundle."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,21 +10,31 @@ from appliance.analysis import baseline, bundle
 from appliance.analysis.autoencoder import F32, Progress
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.features import Extractor
+from appliance.analysis.novelty import RESTED
 from appliance.errors import LearningError
+
+_MOST_REST = 64
 
 
 @dataclass(slots=True)
 class Gathered:
-    """Windows of one recording or stretch of running, in time order: feature vectors and vibration levels."""
+    """Windows of one recording or stretch of running, in time order: feature vectors and vibration levels.
+
+    speeds_hz: where one was heard. rest: feature vectors of the machine at rest, the latest of them.
+    """
 
     name: str
     rows: list[F32] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
+    speeds_hz: list[float] = field(default_factory=list)
+    rest: deque[F32] = field(default_factory=lambda: deque(maxlen=_MOST_REST))
 
-    def add(self, features: F32, level: float) -> None:
+    def add(self, features: F32, level: float, speed_hz: float | None = None) -> None:
         """One window of normal running."""
         self.rows.append(features)
         self.levels.append(level)
+        if speed_hz is not None:
+            self.speeds_hz.append(speed_hz)
 
 
 def level_of(metrics: dict[str, float]) -> float:
@@ -49,8 +60,14 @@ def learn(
             "no usable window of a running machine, expected minutes of normal running; "
             "check that the machine runs and that the recording has no gaps"
         )
+    rest = [row for part in gathered for row in part.rest]
     learnt = baseline.learn(
-        [np.stack(part.rows) for part in kept], extractor.features, seed=seed, progress=progress
+        [np.stack(part.rows) for part in kept],
+        extractor.features,
+        speeds_hz=[speed for part in kept for speed in part.speeds_hz],
+        background=np.median(rest, axis=0) if len(rest) >= RESTED else None,
+        seed=seed,
+        progress=progress,
     )
     return bundle.make(
         learnt,

@@ -6,11 +6,16 @@ Pure but for its own memory: the process feeds it from the guard's socket, `appl
 
 import time
 
+import numpy as np
+
 from appliance.analysis import bundle as bundles
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import Gathered, level_of
-from appliance.analysis.features import Extractor
+from appliance.analysis.condition import Conditions
+from appliance.analysis.drift import PageHinkley
+from appliance.analysis.features import Analysed, Extractor
 from appliance.analysis.machine_state import MachineStateGate
+from appliance.analysis.novelty import NoveltyWatch, Seen
 from appliance.analysis.scorer import Scorer
 from appliance.analysis.window import Window, Windower
 from appliance.config import Analysis
@@ -22,6 +27,8 @@ OFF_SHARE = 0.3
 _MPS2_PER_MMS = 0.25
 """Where the rate carries no velocity, RMS acceleration stands in for it: the two agree at 40 Hz."""
 _LEAST_WINDOWS = 40
+CONDITION_S = 120.0
+"""Running to gather in a new operating condition before it can be learnt, in the machine's own time."""
 
 
 class SensorStream:
@@ -48,6 +55,8 @@ class SensorStream:
         self.hop_s = self._windower.hop / rate_hz
         self.extractor = Extractor(rate_hz, self._windower.n, AXIS_NAMES[:axes])
         self._scorer: Scorer | None = None
+        self.novelty: NoveltyWatch | None = None
+        self._drift: PageHinkley | None = None
         self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
         self._state = MachineState.UNKNOWN
         self.gathered = Gathered(sensor)
@@ -59,6 +68,9 @@ class SensorStream:
         extractor = self.extractor
         bundles.require(bundle, names=extractor.names, rate_hz=extractor.rate_hz, n=extractor.n)
         self._scorer = Scorer(bundle)
+        conditions = Conditions(self._scorer.memory, self._scorer.standard, self.extractor.features)
+        self.novelty = NoveltyWatch(conditions)
+        self._drift = PageHinkley(len(self.extractor.names) + 1)
         lowest = bundle.manifest.windows.lowest_level
         self._gate = MachineStateGate(OFF_SHARE * lowest, self._settings.settle_s)
 
@@ -90,19 +102,53 @@ class SensorStream:
         self._state = self._gate.update(level, self.hop_s)
         if self._scorer is None:
             if self._state is MachineState.RUNNING and self.progress < 1.0:
-                self.gathered.add(analysed.features, level)
+                self.gathered.add(analysed.features, level, metrics.get("speed_hz"))
+            elif self._state is MachineState.OFF:
+                self.gathered.rest.append(analysed.features)
             return self._score(window, Quality.LEARNING, metrics=metrics, progress=self.progress)
         value, top = self._scorer.score(analysed.features)
+        if self._state is MachineState.RUNNING:
+            metrics |= self._drifted(analysed, value)
+        reason, progress = self._condition(window, analysed, metrics.get("speed_hz"), value)
         compute_ms = (time.perf_counter() - started_s) * 1e3
         return self._score(
             window,
-            Quality.OK,
+            Quality.LEARNING if reason else Quality.OK,
             value=value,
             threshold=self._scorer.threshold,
             top=top,
             metrics=metrics,
             compute_ms=compute_ms,
+            progress=progress,
+            reason=reason,
         )
+
+    def _condition(
+        self, window: Window, analysed: Analysed, speed_hz: float | None, value: float
+    ) -> tuple[str, float]:
+        """Words and share gathered if this window is of a new operating condition, else "" and 1."""
+        if self.novelty is None or self._scorer is None:
+            return "", 1.0
+        standardised = self._scorer.standard(analysed.features)
+        if self._state is MachineState.OFF:
+            self.novelty.rested(standardised)
+        if self._state is not MachineState.RUNNING:
+            return "", 1.0
+        seen = Seen(analysed.features, standardised, speed_hz, value > self._scorer.threshold)
+        finding = self.novelty.ran(seen, window.t0_mono_ns)
+        if finding is None:
+            return "", 1.0
+        gathered_s = len(self.novelty.gathered) * self.hop_s
+        words = f"new operating condition ({finding.words}), {gathered_s:.0f} of {CONDITION_S:.0f} s gathered"
+        return words, min(1.0, gathered_s / CONDITION_S)
+
+    def _drifted(self, analysed: Analysed, value: float) -> dict[str, float]:
+        """Drift of the score and of the feature that drifts most: from 1 on its mean has changed."""
+        if self._drift is None or self._scorer is None:
+            return {}
+        spreads = np.append(self._scorer.residual(analysed.features), np.log(max(value, 1e-6)))
+        statistic = self._drift.update(spreads)
+        return {"drift_features": float(statistic[:-1].max()), "drift_score": float(statistic[-1])}
 
     def _score(self, window: Window, quality: Quality, **figures: object) -> Score:
         return Score(
