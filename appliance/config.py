@@ -296,6 +296,30 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     """Seed of the learning."""
 
 
+class Models(Struct, forbid_unknown_fields=True, frozen=True):
+    """Whose models may come here, and when a new one is good enough; see docs/MODELS.md."""
+
+    trusted: tuple[
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^([A-Za-z0-9+/]{43}=|/.+)$",
+                description="a public key of 44 characters, or the path of its file from the root",
+            ),
+        ],
+        ...,
+    ] = ()
+    """Public keys (Ed25519, base64, or the paths of their files) that may sign bundles; ours always may."""
+    shadow_windows: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
+    """Windows of a running machine that a candidate is tried on before it may be promoted."""
+    probation_windows: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
+    """Windows after its promotion in which a model that misbehaves is rolled back."""
+    disagreement: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    """Largest share of these windows that it may judge unlike the model it replaces."""
+    latency_ms: Positive = 20.0
+    """A window that it scores in more than this is late, ms; one in 50 may be."""
+
+
 class CpuAccelerator(Struct, forbid_unknown_fields=True, frozen=True, tag_field="driver", tag="cpu"):
     """The model runs on the CPU alone."""
 
@@ -379,6 +403,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Inhibit, multiply, bypass, shelving, proof test."""
     analysis: Analysis = Analysis()
     """Windows and learning."""
+    models: Models = Models()
+    """Signers, shadow and probation of models."""
     accelerator: CpuAccelerator | EdgeTpuAccelerator = CpuAccelerator()
     """What runs the model."""
     uplink: Uplink = Uplink()
@@ -393,6 +419,15 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     def store_path(self) -> Path:
         """The SQLite event store."""
         return self.state_dir / "events.db"
+
+    @property
+    def device_key_path(self) -> Path:
+        """The private key that signs what this device learns."""
+        return self.state_dir / "device.key"
+
+    def machine_of(self, sensor: str) -> str:
+        """What a bundle for this sensor of this machine says it is for."""
+        return f"{self.machine.site}/{self.machine.area}/{self.machine.asset}/{sensor}"
 
     def bundle_dir(self, sensor: str) -> Path:
         """Where the bundles of one vibration sensor live; `active` in it points at the one in force."""

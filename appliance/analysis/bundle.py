@@ -19,6 +19,7 @@ from appliance.errors import BundleError
 from hw.ports import Accelerator, PortError
 
 MODEL, MANIFEST, CARD, SUMS = "model.tflite", "manifest.toml", "card.md", "SHA256SUMS"
+SUMMED = (MODEL, MANIFEST, CARD)
 SIGNATURE = "SHA256SUMS.sig"
 """Of SHA256SUMS, by the manifest's origin.signer; a bundle that nobody has signed yet is without."""
 LARGEST_FILE = 8 << 20
@@ -127,7 +128,7 @@ def make(
         memory=recall.kept(baseline),
     )
     files = {MODEL: model, MANIFEST: manifests.write(manifest), CARD: card(manifest).encode()}
-    return Bundle(manifest, baseline.model, backend, files | {SUMS: _sums(files)})
+    return Bundle(manifest, baseline.model, backend, files | {SUMS: sums(files)})
 
 
 def _false_alarms(baseline: Baseline, hop_s: float) -> manifests.FalseAlarms:
@@ -147,8 +148,9 @@ def load(folder: Path) -> Bundle:
     Raises BundleError: names the file and key, what was found, what was expected and what to do.
     """
     signed = (SIGNATURE,) if (folder / SIGNATURE).exists() else ()
+    files = {name: _file(folder / name) for name in (*SUMMED, SUMS, *signed)}
     try:
-        return verified({name: _file(folder / name) for name in (MODEL, MANIFEST, CARD, SUMS, *signed)})
+        return verified(files)
     except BundleError as fault:
         raise BundleError(f"{folder}/{fault}") from fault
 
@@ -163,11 +165,10 @@ def verified(files: dict[str, bytes]) -> Bundle:
         _verify_sums(files)
         network = _network(manifest, files[MODEL])
         recall.memory(manifest, network)
-        backend = runner.open_runner(files[MODEL])
+        bundle = Bundle(manifest, network, runner.open_runner(files[MODEL]), files)
+        verify_golden(bundle)
     except PortError as fault:
         raise BundleError(f"{MODEL}: {fault}") from fault
-    bundle = Bundle(manifest, network, backend, files)
-    verify_golden(bundle)
     return bundle
 
 
@@ -221,7 +222,10 @@ def _golden(baseline: Baseline, backend: Accelerator) -> manifests.Golden:
 
 
 def verify_golden(bundle: Bundle) -> None:
-    """The network gives the recorded outputs, in numpy and on the backend in use; BundleError if not."""
+    """Check that the network gives the recorded outputs, in numpy and on the backend in use.
+
+    Raises BundleError: it does not. PortError: the backend failed.
+    """
     golden, network, backend = bundle.manifest.golden, bundle.network, bundle.runner
     inputs = [_vector(text) for text in golden.inputs]
     reference = golden.outputs.get(runner.NUMPY)
@@ -259,17 +263,17 @@ def _file(path: Path) -> bytes:
         ) from fault
 
 
-def _sums(files: dict[str, bytes]) -> bytes:
+def sums(files: dict[str, bytes]) -> bytes:
     """SHA256SUMS as `sha256sum -c` reads it."""
     return "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
 
 
 def _verify_sums(files: dict[str, bytes]) -> None:
-    contents = {name: files[name] for name in (MODEL, MANIFEST, CARD)}
-    if files[SUMS] == _sums(contents):
+    contents = {name: files[name] for name in SUMMED}
+    if files[SUMS] == sums(contents):
         return
     recorded = files[SUMS].decode(errors="replace").splitlines()
-    right = _sums(contents).decode().splitlines()
+    right = sums(contents).decode().splitlines()
     wrong = [line.split()[1] for line in right if line not in recorded] or [SUMS]
     raise BundleError(
         f"{', '.join(wrong)}: found content that does not match {SUMS}, expected the files as written; "

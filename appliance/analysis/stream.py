@@ -5,6 +5,7 @@ Pure but for its own memory: the process feeds it from the guard's socket, `appl
 """
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from appliance.analysis.scorer import Scorer
 from appliance.analysis.window import Window, Windower
 from appliance.config import Analysis
 from appliance.records import MachineState, Quality, SampleBlock, Score
+
+if TYPE_CHECKING:
+    from appliance.analysis.trial import Shadow
 
 AXIS_NAMES = ("x", "y", "z")
 OFF_SHARE = 0.3
@@ -55,6 +59,8 @@ class SensorStream:
         self.hop_s = self._windower.hop / rate_hz
         self.extractor = Extractor(rate_hz, self._windower.n, AXIS_NAMES[:axes])
         self._scorer: Scorer | None = None
+        self.trial: Shadow | None = None
+        """Another model that is run beside the one in force."""
         self.novelty: NoveltyWatch | None = None
         self._drift: PageHinkley | None = None
         self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
@@ -65,14 +71,18 @@ class SensorStream:
 
     def adopt(self, bundle: Bundle) -> None:
         """Score with this bundle from the next window on. Raises BundleError if it does not fit."""
-        extractor = self.extractor
-        bundles.require(bundle, names=extractor.names, rate_hz=extractor.rate_hz, n=extractor.n)
+        self.require(bundle)
         self._scorer = Scorer(bundle)
         conditions = Conditions(self._scorer.memory, self._scorer.standard, self.extractor.features)
         self.novelty = NoveltyWatch(conditions)
         self._drift = PageHinkley(len(self.extractor.names) + 1)
         lowest = bundle.manifest.windows.lowest_level
         self._gate = MachineStateGate(OFF_SHARE * lowest, self._settings.settle_s)
+
+    def require(self, bundle: Bundle) -> None:
+        """Raise BundleError if it does not fit the windows of this stream."""
+        extractor = self.extractor
+        bundles.require(bundle, names=extractor.names, rate_hz=extractor.rate_hz, n=extractor.n)
 
     @property
     def model(self) -> str:
@@ -106,11 +116,16 @@ class SensorStream:
             elif self._state is MachineState.OFF:
                 self.gathered.rest.append(analysed.features)
             return self._score(window, Quality.LEARNING, metrics=metrics, progress=self.progress)
+        scoring_s = time.perf_counter()
         value, top = self._scorer.score(analysed.features)
+        took_ms = (time.perf_counter() - scoring_s) * 1e3
         if self._state is MachineState.RUNNING:
             metrics |= self._drifted(analysed, value)
         reason, progress = self._condition(window, analysed, metrics.get("speed_hz"), value)
         compute_ms = (time.perf_counter() - started_s) * 1e3
+        if self.trial and self._state is MachineState.RUNNING:
+            abnormal = value >= self._scorer.threshold
+            metrics |= self.trial.window(analysed.features, abnormal=abnormal, took_ms=took_ms)
         return self._score(
             window,
             Quality.LEARNING if reason else Quality.OK,
