@@ -9,7 +9,7 @@ import numpy as np
 from appliance.analysis.bundle import FOREIGN_LSB, MODEL, Bundle
 from appliance.analysis.quantize import I8
 from appliance.analysis.runner import NUMPY
-from appliance.config import CpuAccelerator, EdgeTpuAccelerator
+from appliance.models import CpuAccelerator, EdgeTpuAccelerator
 from appliance.records import Score
 from hw.edgetpu import Counts, EdgeTpu, EdgeTpuModel, Golden
 from hw.ports import Accelerator, PortError

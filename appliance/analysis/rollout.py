@@ -12,8 +12,8 @@ from appliance.analysis import ledger, slots
 from appliance.analysis.ledger import Act, Trial
 from appliance.analysis.stream import SensorStream
 from appliance.analysis.trial import Shadow
-from appliance.config import Models
 from appliance.errors import BundleError
+from appliance.models import Models
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,7 @@ class Rollout:
         self._tell(stream, figures, what, why)
 
     def _tell(self, stream: SensorStream, figures: Trial, what: str, why: str) -> None:
-        log.warning("%s: %s: %s: %s", stream.sensor, figures.model, what, why)
+        level = logging.INFO if figures.verdict == "good" else logging.WARNING
+        log.log(level, "%s: %s: %s: %s", stream.sensor, figures.model, what, why)
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ledger.add(self._folder, Act(at, what, figures.model, "appliance", why))

@@ -9,8 +9,8 @@ from appliance.analysis.autoencoder import F32
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.ledger import Trial
 from appliance.analysis.scorer import Scorer
-from appliance.config import Models
 from appliance.errors import BundleError
+from appliance.models import Models
 from hw.ports import PortError
 
 LATE_SHARE = 0.02

@@ -2,6 +2,8 @@
 
 import argparse
 import getpass
+import os
+import pwd
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    config = check.load(arguments.config)
+    config = _config(arguments)
     for sensor in _sensors(config, arguments.sensor):
         folder = config.bundle_dir(sensor)
         print(f"{sensor}: {config.machine_of(sensor)}")
@@ -203,11 +205,23 @@ def _in_slot(folder: Path, slot: str) -> Bundle:
 
 def _place(arguments: argparse.Namespace) -> tuple[Config, Path]:
     """The configuration and the slots of the sensor meant."""
-    config = check.load(arguments.config)
+    config = _config(arguments)
     sensors = _sensors(config, arguments.sensor)
     if len(sensors) > 1:
         raise ApplianceError(f"found {len(sensors)} sensors ({', '.join(sensors)}); say which with --sensor")
     return config, config.bundle_dir(sensors[0])
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    """The configuration; what we write is to be the analysis's own, so another user's hands are kept off."""
+    config = check.load(arguments.config)
+    if config.state_dir.is_dir() and (owner := config.state_dir.stat().st_uid) != os.geteuid():
+        name = pwd.getpwuid(owner).pw_name
+        raise ApplianceError(
+            f"{config.state_dir}: found user {getpass.getuser()}, expected its owner {name}; "
+            f"say sudo -u {name} appliance model …"
+        )
+    return config
 
 
 def _sensors(config: Config, chosen: str | None) -> list[str]:

@@ -13,9 +13,10 @@ from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.stream import SensorStream
 from appliance.clock import kernel_synchronised
-from appliance.config import Analysis, Config, EdgeTpuAccelerator
+from appliance.config import Analysis, Config
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError, BundleError
+from appliance.models import EdgeTpuAccelerator
 from appliance.sensors import VibrationSensor
 from appliance.uplink.broker import read_password
 from appliance.uplink.mqtt import Connection, Lost

@@ -19,7 +19,8 @@ from appliance import wire
 from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.scorer import Scorer
-from appliance.config import Config, EdgeTpuAccelerator
+from appliance.config import Config
+from appliance.models import EdgeTpuAccelerator
 from appliance.records import GuardState, Hello, MachineState, Quality, Score
 from hw import litert
 from hw.ports import PortError

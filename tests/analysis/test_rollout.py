@@ -5,8 +5,9 @@ from appliance.analysis import bundle as bundles
 from appliance.analysis import ledger, provenance, slots
 from appliance.analysis.rollout import Rollout
 from appliance.analysis.stream import SensorStream
-from appliance.config import Analysis, Models
+from appliance.config import Analysis
 from appliance.desk import source
+from appliance.models import Models
 from hw.recording import load
 
 KEY = bytes(range(32))

@@ -7,7 +7,7 @@ from appliance.analysis import bundle as bundles
 from appliance.analysis.ledger import Trial
 from appliance.analysis.scorer import Scorer
 from appliance.analysis.trial import GOLDEN_WINDOWS, Shadow
-from appliance.config import Models
+from appliance.models import Models
 from hw.ports import PortError
 
 LIMITS = Models(shadow_windows=40, probation_windows=40, disagreement=0.1, latency_ms=1000.0)

@@ -183,3 +183,13 @@ def test_empty_slots_and_unknown_sensors_are_named(desk: Desk) -> None:
     ):
         act, *rest = words
         assert expected in desk.refused(act, desk.config, *rest)
+
+
+def test_another_user_than_the_appliances_own_is_sent_away(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what root has written could not be changed by the analysis, nor its key read."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr("os.geteuid", lambda: (tmp_path / "state").stat().st_uid + 1)
+    assert "say sudo -u" in desk.refused("list", desk.config)
+    assert list((tmp_path / "state").iterdir()) == []
