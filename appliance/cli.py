@@ -143,6 +143,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     return bench.run(as_json=arguments.json)
 
 
+def _model(arguments: argparse.Namespace) -> int:
+    from appliance.desk import model
+
+    return model.run(arguments)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from appliance.desk import demo
 
@@ -187,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     _request_commands(add)
     _recording_commands(add)
     _evidence_commands(add("evidence", _evidence, "what was kept of each alarm; is it as it was written?"))
+    _model_commands(add("model", _model, "the models of the sensors: look, install, try, promote, roll back"))
     bench = add("bench", _bench, "features, inference and event store timed on this device")
     bench.add_argument("--json", action="store_true")
     return parser
@@ -268,6 +275,45 @@ def _evidence_commands(evidence: argparse.ArgumentParser) -> None:
         if name == "verify":
             sub.add_argument("--head", metavar="SEQ:SHA256", help="end of the log as the plant was told it")
         _config_argument(sub)
+
+
+def _model_commands(model: argparse.ArgumentParser) -> None:
+    acts = model.add_subparsers(required=True, metavar="ACT", dest="act")
+    for name, text in (
+        ("list", "slots, the latest trial and the latest acts of every sensor"),
+        ("show", "one bundle: its origin and its card"),
+        ("install", "take a signed bundle, or a delta against one here, as candidate"),
+        ("shadow", "how the candidate, or the new model on probation, compares"),
+        ("promote", "put the candidate in force; what was in force becomes previous"),
+        ("rollback", "let active and previous change places"),
+        ("export", "write a bundle of a slot, or its delta against another"),
+    ):
+        sub = acts.add_parser(name, help=text, description=text)
+        if name == "install":
+            sub.add_argument("bundle", type=Path, help="its folder, or a delta")
+        if name == "export":
+            sub.add_argument("out", type=Path, help="folder to write; with --against a file")
+            sub.add_argument("--against", type=Path, metavar="BUNDLE", help="write a delta against this one")
+        _config_argument(sub)
+        sub.add_argument("--sensor", metavar="NAME", help="which one, where there are several")
+        if name in ("show", "export"):
+            sub.add_argument("--slot", choices=("active", "candidate", "previous"), default="active")
+        if name == "shadow":
+            sub.add_argument("--end", action="store_true", help="drop the candidate")
+        if name == "promote":
+            sub.add_argument("--untried", action="store_true", help="before its shadow has ended well")
+        if name in ("install", "shadow", "promote", "rollback"):
+            sub.add_argument("--who", default="", help="default: the user logged in")
+            sub.add_argument("--why", default="")
+    text = "sign a bundle with a key of yours; the key is made at first need"
+    sign = acts.add_parser("sign", help=text, description=text)
+    sign.add_argument("bundle", type=Path)
+    sign.add_argument("--key", type=Path, required=True, help="file of the private key")
+    sign.add_argument("--serial", type=int, required=True, help="larger than on any bundle signed before")
+    sign.add_argument("--machine", default="any", help="site/area/asset/sensor it is for (default: any)")
+    sign.add_argument(
+        "--days", type=float, default=0.0, help="may be installed for so long (default: for ever)"
+    )
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:

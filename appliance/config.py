@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, field
 
 from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
 from appliance.geometry import Geometry
+from appliance.models import Models
 from appliance.pins import AnyRelay, Inputs, SimRelay
 from appliance.sensors import (
     NotNegative,
@@ -327,6 +328,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """Inhibit, multiply, bypass, shelving, proof test."""
     analysis: Analysis = Analysis()
     """Windows and learning."""
+    models: Models = Models()
+    """Signers, shadow and probation of models."""
     accelerator: CpuAccelerator | EdgeTpuAccelerator = CpuAccelerator()
     """What runs the model."""
     evidence: Evidence = Evidence()
@@ -343,6 +346,15 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     def store_path(self) -> Path:
         """The SQLite event store."""
         return self.state_dir / "events.db"
+
+    @property
+    def device_key_path(self) -> Path:
+        """The private key that signs what this device learns."""
+        return self.state_dir / "device.key"
+
+    def machine_of(self, sensor: str) -> str:
+        """What a bundle for this sensor of this machine says it is for."""
+        return f"{self.machine.site}/{self.machine.area}/{self.machine.asset}/{sensor}"
 
     def bundle_dir(self, sensor: str) -> Path:
         """Where the bundles of one vibration sensor live; `active` in it points at the one in force."""

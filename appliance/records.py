@@ -130,10 +130,11 @@ class Hypothesis(msgspec.Struct, frozen=True):
 
 
 class Score(msgspec.Struct, frozen=True, tag=True):
-    """The model's opinion of one window. value: >= 0, higher is more abnormal; None unless quality is OK.
+    """The model's opinion of one window. value: >= 0, higher is more abnormal; None where no model scored it.
 
     hypotheses: of the last seconds, strongest first, at most three; renewed at least every few windows.
     metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
+    reason: why it is LEARNING although a model is in force.
     """
 
     sensor: str
@@ -149,6 +150,7 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     progress: float = 1.0
     compute_ms: float = 0.0
     hypotheses: tuple[Hypothesis, ...] = ()
+    reason: str = ""
 
 
 class EventKind(Enum):

@@ -4,6 +4,7 @@ A profile is `hw/boards/<name>.toml`. It says how each line stands from reset un
 because the relay hangs on it then: a safe line is pulled, at reset, to the level that de-energises.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Port:
 class Board:
     """One board. models: beginnings of the device tree's model; settings: boot configuration for the relay.
 
+    active_w: power of the bare board at typical work, as its maker states it; 0 where it states none.
     held_by: kernel parameter that, when Y, keeps a released line at its last level; "" where there is none.
     """
 
@@ -52,6 +54,7 @@ class Board:
     models: tuple[str, ...]
     settings: tuple[str, ...]
     held_by: str
+    active_w: float
     chips: tuple[Chip, ...]
     i2c: tuple[Port, ...]
     serial: tuple[Port, ...]
@@ -141,6 +144,7 @@ def load(name: str, folder: Path = FOLDER) -> Board:
         models=read.texts("models"),
         settings=read.texts("settings"),
         held_by=read.text("held_by", ""),
+        active_w=read.number("active_w", 0.0),
         chips=tuple(_chip(entry) for entry in read.tables("chip")),
         i2c=tuple(_port(entry) for entry in read.tables("i2c")),
         serial=tuple(_port(entry) for entry in read.tables("serial")),
@@ -189,6 +193,12 @@ class _Table:
         if not isinstance(value, str):
             raise self._wrong(key, value, "a string")
         return value
+
+    def number(self, key: str, default: float) -> float:
+        value = self._take(key, default)
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
+            raise self._wrong(key, value, "a number, 0 or more")
+        return float(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self._take(key)

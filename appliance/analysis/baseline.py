@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.analysis import autoencoder, residual, standard
+from appliance.analysis import autoencoder, memory, residual, standard
 from appliance.analysis.autoencoder import F32, Progress
+from appliance.analysis.memory import Memory
 from appliance.analysis.quantize import QuantizedModel, quantize
 from appliance.analysis.standard import Standard
+from appliance.analysis.tail import RATE, Tail
+from appliance.analysis.tail import fit as fit_tail
+from appliance.analysis.tail import threshold as threshold_of
 from appliance.errors import LearningError
 
 if TYPE_CHECKING:
@@ -22,13 +26,6 @@ INPUT_LIMIT = 6.0
 """Standardised features beyond this are clipped for the network (never for the score)."""
 LEAST_RESIDUAL = 0.1
 """The smallest residual spread assumed, in units of the feature's own spread: several int8 steps."""
-QUANTILE = 0.995
-"""Of the held-out scores: one false window in 200; a single bad window in hours cannot set the threshold."""
-OUTLIER = 1.5
-SIGMAS = 3.5
-"""Distance of the threshold from the median log score, in robust standard deviations."""
-
-
 WORST_QUANTIZATION = 0.1
 """Mean difference of int8 from float scores, as a share of the threshold; measured on real machines: 0.01."""
 LEAST_AGREEMENT = 0.98
@@ -55,10 +52,12 @@ class Baseline:
     features: tuple["Feature", ...]
     standard: Standard
     layers: tuple[autoencoder.Dense, ...]
+    """As trained, in float; after an adaptation the last one is fitted to the int8 ones before it."""
     model: QuantizedModel
     residual_scale: F32
     threshold: float
     threshold_rule: str
+    tail: Tail
     held_out_scores: F32
     """(n,) score of every window by a network that had not seen it."""
     windows: tuple[int, ...]
@@ -66,6 +65,7 @@ class Baseline:
     receipt: Receipt
     samples: F32
     """Some standardised windows, (m, k), that make good test inputs."""
+    memory: Memory
 
     def reconstruct(self, standardised: F32) -> F32:
         """The int8 model's output, in float. (n, k) -> (n, k)."""
@@ -82,6 +82,8 @@ def learn(
     matrices: Sequence[F32],
     features: Sequence["Feature"],
     *,
+    speeds_hz: Sequence[float] = (),
+    background: F32 | None = None,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> Baseline:
@@ -90,6 +92,8 @@ def learn(
     Args:
         matrices: one per recording, (n_i, k) float32 in physical units, in order of time.
         features: the k columns.
+        speeds_hz: of those windows where a speed was heard.
+        background: (k,) typical features of the machine at rest, in physical units, if it rested.
         seed: the same seed and windows give the same model, bit for bit.
         progress: called with the share done; what it raises ends the learning.
 
@@ -108,7 +112,9 @@ def learn(
         unseen[held] = _int8(model, Z[held])
     scale = _spread(Z - unseen)
     held_out = _score(Z, unseen, scale)
-    threshold, rule = _threshold(held_out)
+    stretches = _stretches(matrices)
+    tail = fit_tail(held_out, stretches)
+    threshold = threshold_of(tail, held_out)
     layers, model = _network(Z, seed + FOLDS, _part(progress, FOLDS * share, share))
     return Baseline(
         features=tuple(features),
@@ -117,11 +123,21 @@ def learn(
         model=model,
         residual_scale=scale,
         threshold=threshold,
-        threshold_rule=rule,
+        threshold_rule=rule(tail, len(held_out)),
+        tail=tail,
         held_out_scores=held_out,
         windows=tuple(len(matrix) for matrix in matrices),
-        receipt=_accepted(_receipt(Z, layers, model, scale, threshold)),
+        receipt=_accepted(receipt(Z, _float(layers, Z), model, scale, threshold)),
         samples=Z[:: max(1, len(Z) // 8)][:8],
+        memory=Memory(
+            gram=memory.gram(model, Z),
+            windows=len(Z),
+            conditions=sum(1 for matrix in matrices if len(matrix)),
+            landmarks=memory.landmarks(Z, stretches),
+            speeds_hz=memory.distinct(list(speeds_hz)),
+            background=np.zeros(0, np.float32) if background is None else transform(background),
+            threshold=threshold,
+        ),
     )
 
 
@@ -164,6 +180,12 @@ def _blocks(n: int, recording: int) -> NDArray[np.intp]:
     return np.arange(n) * FOLDS // n if n > 1 else np.full(n, recording % FOLDS)
 
 
+def _stretches(matrices: Sequence[F32]) -> NDArray[np.intp]:
+    """Labels of stretches of time, (n,): a fold of a recording, or more where it has few windows."""
+    parts = [np.arange(len(m)) * min(FOLDS, max(1, len(m) // 10)) // len(m) for m in matrices if len(m)]
+    return np.concatenate([part + FOLDS * index for index, part in enumerate(parts)])
+
+
 def _part(progress: Progress | None, start: float, share: float) -> Callable[[float], None] | None:
     if progress is None:
         return None
@@ -198,22 +220,13 @@ def _spread(unseen: F32) -> F32:
     return np.maximum(spread, np.float32(LEAST_RESIDUAL))
 
 
-def _threshold(held_out: F32) -> tuple[float, str]:
-    """The larger of a robust log-normal bound and a high quantile of the held-out scores; the rule in words.
-
-    With few windows the quantile is their worst; the bound then keeps a lucky draw from setting it too low,
-    and its multiple keeps one bad window from setting it too high.
-    """
-    log = np.log(np.maximum(held_out, 1e-6))
-    low, middle, high = np.percentile(log, (25, 50, 75))
-    sigma = standard.IQR_TO_SIGMA * (high - low)
-    bound = float(np.exp(middle + SIGMAS * sigma))
-    quantile = float(np.quantile(held_out, QUANTILE, method="higher"))
-    rule = (
-        f"the larger of exp(median + {SIGMAS:g} sigma) of the logarithms of {len(held_out)} held-out scores "
-        f"({bound:.3f}) and their {QUANTILE:.1%} quantile ({quantile:.3f}, at most {OUTLIER:g} times that)"
+def rule(tail: Tail, held_out: int) -> str:
+    """How a threshold was set, in words."""
+    return (
+        f"exceeded by {RATE:.1%} of normal windows, 75 % sure: generalised Pareto tail of {held_out} "
+        f"held-out scores ({tail.independent:.0f} independent exceedances, shape {tail.shape:+.2f}), "
+        "within a robust bound"
     )
-    return max(bound, min(quantile, OUTLIER * bound)), rule
 
 
 def _accepted(receipt: Receipt) -> Receipt:
@@ -227,10 +240,9 @@ def _accepted(receipt: Receipt) -> Receipt:
     return receipt
 
 
-def _receipt(
-    Z: F32, layers: Sequence[autoencoder.Dense], model: QuantizedModel, scale: F32, threshold: float
-) -> Receipt:
-    exact = _score(Z, _float(layers, Z), scale)
+def receipt(Z: F32, reconstruction: F32, model: QuantizedModel, scale: F32, threshold: float) -> Receipt:
+    """How the int8 model compares with float arithmetic, (n, k), on standardised windows, (n, k)."""
+    exact = _score(Z, reconstruction, scale)
     coarse = _score(Z, _int8(model, Z), scale)
     difference = np.abs(exact - coarse) / threshold
     ranks = np.argsort(np.argsort(exact)), np.argsort(np.argsort(coarse))

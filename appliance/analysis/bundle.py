@@ -10,7 +10,7 @@ import numpy as np
 
 import appliance
 from appliance.analysis import manifest as manifests
-from appliance.analysis import runner, tflite, tflite_read
+from appliance.analysis import recall, runner, tail, tflite, tflite_read
 from appliance.analysis.baseline import Baseline
 from appliance.analysis.card import card
 from appliance.analysis.manifest import Manifest
@@ -19,6 +19,9 @@ from appliance.errors import BundleError
 from hw.ports import Accelerator, PortError
 
 MODEL, MANIFEST, CARD, SUMS = "model.tflite", "manifest.toml", "card.md", "SHA256SUMS"
+SUMMED = (MODEL, MANIFEST, CARD)
+SIGNATURE = "SHA256SUMS.sig"
+"""Of SHA256SUMS, by the manifest's origin.signer; a bundle that nobody has signed yet is without."""
 LARGEST_FILE = 8 << 20
 _REMEDY = "restore the bundle from where it came, or learn it again"
 GOLDEN_VECTORS = 16
@@ -38,9 +41,14 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """Short name of this very model: when it was made and the start of its hash."""
+        """Short name of this very bundle: when it was made and the start of its hash."""
         made = self.manifest.created.replace("-", "").replace(":", "")
-        return f"{made[:15]}-{self.manifest.model.sha256[:8]}"
+        return f"{made[:15]}-{self.sha256[:8]}"
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the whole bundle but its signature: of SHA256SUMS, which holds those of the files."""
+        return hashlib.sha256(self.files[SUMS]).hexdigest()
 
     @property
     def threshold(self) -> float:
@@ -108,6 +116,7 @@ def make(
             held_out_p99=float(np.percentile(held_out, 99)),
             held_out_worst=float(held_out.max()),
         ),
+        false_alarms=_false_alarms(baseline, max(1, round(n * (1 - overlap))) / rate_hz),
         model=manifests.Network(
             sha256=hashlib.sha256(model).hexdigest(),
             parameters=sum(layer.weight.size + layer.bias.size for layer in baseline.model.layers),
@@ -119,9 +128,21 @@ def make(
         recordings=tuple(
             manifests.Recording(name, count) for name, count in zip(recordings, baseline.windows, strict=True)
         ),
+        memory=recall.kept(baseline),
     )
     files = {MODEL: model, MANIFEST: manifests.write(manifest), CARD: card(manifest).encode()}
-    return Bundle(manifest, baseline.model, backend, files | {SUMS: _sums(files)})
+    return Bundle(manifest, baseline.model, backend, files | {SUMS: sums(files)})
+
+
+def _false_alarms(baseline: Baseline, hop_s: float) -> manifests.FalseAlarms:
+    delay = tail.persistence(baseline.tail, baseline.threshold, hop_s)
+    return manifests.FalseAlarms(
+        rate=baseline.tail.rate(baseline.threshold),
+        rate_at_most=baseline.tail.rate(baseline.threshold, tail.SURE_SIGMAS),
+        delay_windows=delay.windows,
+        delay_s=delay.windows * hop_s,
+        per_month=delay.alarms_per_month,
+    )
 
 
 def load(folder: Path) -> Bundle:
@@ -129,16 +150,29 @@ def load(folder: Path) -> Bundle:
 
     Raises BundleError: names the file and key, what was found, what was expected and what to do.
     """
-    files = {name: _file(folder / name) for name in (MODEL, MANIFEST, CARD, SUMS)}
+    signed = (SIGNATURE,) if (folder / SIGNATURE).exists() else ()
+    files = {name: _file(folder / name) for name in (*SUMMED, SUMS, *signed)}
+    try:
+        return verified(files)
+    except BundleError as fault:
+        raise BundleError(f"{folder}/{fault}") from fault
+
+
+def verified(files: dict[str, bytes]) -> Bundle:
+    """The bundle of these files, checked as by `load`; whose it is `provenance.admit` says.
+
+    Raises BundleError: names the file and key, what was found, what was expected and what to do.
+    """
     try:
         manifest = manifests.read(files[MANIFEST])
         _verify_sums(files)
         network = _network(manifest, files[MODEL])
-        backend = runner.open_runner(files[MODEL])
-        _verify_golden(manifest, network, backend)
-    except (BundleError, PortError) as fault:
-        raise BundleError(f"{folder}/{fault}") from fault
-    return Bundle(manifest, network, backend, files)
+        recall.memory(manifest, network)
+        bundle = Bundle(manifest, network, runner.open_runner(files[MODEL]), files)
+        verify_golden(bundle)
+    except PortError as fault:
+        raise BundleError(f"{MODEL}: {fault}") from fault
+    return bundle
 
 
 def _network(manifest: Manifest, model: bytes) -> QuantizedModel:
@@ -190,9 +224,12 @@ def _golden(baseline: Baseline, backend: Accelerator) -> manifests.Golden:
     )
 
 
-def _verify_golden(manifest: Manifest, network: QuantizedModel, backend: Accelerator) -> None:
-    """The network gives the recorded outputs, in numpy and on the backend that will be used."""
-    golden = manifest.golden
+def verify_golden(bundle: Bundle) -> None:
+    """Check that the network gives the recorded outputs, in numpy and on the backend in use.
+
+    Raises BundleError: it does not. PortError: the backend failed.
+    """
+    golden, network, backend = bundle.manifest.golden, bundle.network, bundle.runner
     inputs = [_vector(text) for text in golden.inputs]
     reference = golden.outputs.get(runner.NUMPY)
     if reference is None:
@@ -229,17 +266,17 @@ def _file(path: Path) -> bytes:
         ) from fault
 
 
-def _sums(files: dict[str, bytes]) -> bytes:
+def sums(files: dict[str, bytes]) -> bytes:
     """SHA256SUMS as `sha256sum -c` reads it."""
     return "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
 
 
 def _verify_sums(files: dict[str, bytes]) -> None:
-    contents = {name: files[name] for name in (MODEL, MANIFEST, CARD)}
-    if files[SUMS] == _sums(contents):
+    contents = {name: files[name] for name in SUMMED}
+    if files[SUMS] == sums(contents):
         return
     recorded = files[SUMS].decode(errors="replace").splitlines()
-    right = _sums(contents).decode().splitlines()
+    right = sums(contents).decode().splitlines()
     wrong = [line.split()[1] for line in right if line not in recorded] or [SUMS]
     raise BundleError(
         f"{', '.join(wrong)}: found content that does not match {SUMS}, expected the files as written; "

@@ -6,7 +6,7 @@ from appliance.analysis.manifest import Manifest
 def card(manifest: Manifest) -> str:
     """The card as Markdown."""
     sensor, windows, threshold = manifest.sensor, manifest.windows, manifest.threshold
-    model, receipts = manifest.model, manifest.receipts
+    model, receipts, false = manifest.model, manifest.receipts, manifest.false_alarms
     axes, parent = ", ".join(sensor.axis_names), model.parent_sha256
     total = sum(recording.windows for recording in manifest.recordings)
     rows = "".join(f"| {recording.name} | {recording.windows} |\n" for recording in manifest.recordings)
@@ -23,6 +23,9 @@ Learnt {manifest.created} by appliance {manifest.appliance} from {total} windows
 - Threshold: {threshold.value:.3f}: {threshold.rule}.
 - Held-out scores: median {threshold.held_out_median:.3f}, 99 % {threshold.held_out_p99:.3f},
   worst {threshold.held_out_worst:.3f} ({threshold.held_out_windows} windows).
+- False alarms: {false.rate:.2%} of normal windows lie above it, 90 % sure at most {false.rate_at_most:.2%};
+  above it for {false.delay_s:.1f} s ({false.delay_windows} windows in a row): {false.per_month:.2g} in a
+  month of running.
 - int8 against float: score differs by at most {receipts.int8_largest_difference:.3f} of the threshold, same
   verdict on {receipts.int8_same_verdict:.1%} of the windows, rank {receipts.int8_rank_correlation:.4f}.
 - The quietest window learnt had {windows.lowest_level:.4g} {windows.level_unit} RMS.

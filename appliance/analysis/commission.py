@@ -1,5 +1,6 @@
 """From gathered windows of normal running to a bundle."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,34 +11,52 @@ from appliance.analysis.autoencoder import F32, Progress
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.diagnose import normal_of
 from appliance.analysis.features import Extractor
+from appliance.analysis.novelty import RESTED
 from appliance.errors import LearningError
+
+_MOST_REST = 64
 
 
 @dataclass(slots=True)
 class Gathered:
-    """Windows of one recording or stretch of running, in time order: features, levels and lines."""
+    """Windows of one recording or stretch of running, in time order: features, levels, lines and speeds.
+
+    speeds_hz: None where none was heard. rest: feature vectors of the machine at rest, the latest of them.
+    """
 
     name: str
     rows: list[F32] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
     lines: list[dict[str, float]] = field(default_factory=list)
+    speeds_hz: list[float | None] = field(default_factory=list)
+    rest: deque[F32] = field(default_factory=lambda: deque(maxlen=_MOST_REST))
 
-    def add(self, features: F32, level: float, lines: dict[str, float]) -> None:
+    def add(
+        self, features: F32, level: float, lines: dict[str, float], speed_hz: float | None = None
+    ) -> None:
         """One window of normal running. lines: `lines.Lines.figures`."""
         self.rows.append(features)
         self.levels.append(level)
         self.lines.append(lines)
+        self.speeds_hz.append(speed_hz)
 
     def only(self, kept: Sequence[int]) -> "Gathered":
-        """These windows alone."""
-        rows, lines = [self.rows[i] for i in kept], [self.lines[i] for i in kept]
-        return Gathered(self.name, rows, [self.levels[i] for i in kept], lines)
+        """These windows of running alone."""
+        return Gathered(
+            self.name,
+            [self.rows[i] for i in kept],
+            [self.levels[i] for i in kept],
+            [self.lines[i] for i in kept],
+            [self.speeds_hz[i] for i in kept],
+            self.rest,
+        )
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Begin anew; what was heard at rest stays true."""
         self.rows.clear()
         self.levels.clear()
         self.lines.clear()
+        self.speeds_hz.clear()
 
 
 def level_of(metrics: dict[str, float]) -> float:
@@ -63,8 +82,14 @@ def learn(
             "no usable window of a running machine, expected minutes of normal running; "
             "check that the machine runs and that the recording has no gaps"
         )
+    rest = [row for part in gathered for row in part.rest]
     learnt = baseline.learn(
-        [np.stack(part.rows) for part in kept], extractor.features, seed=seed, progress=progress
+        [np.stack(part.rows) for part in kept],
+        extractor.features,
+        speeds_hz=[speed for part in kept for speed in part.speeds_hz if speed is not None],
+        background=np.median(rest, axis=0) if len(rest) >= RESTED else None,
+        seed=seed,
+        progress=progress,
     )
     return bundle.make(
         learnt,

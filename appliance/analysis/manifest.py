@@ -15,6 +15,7 @@ _REMEDY = "restore the bundle from where it came, or learn it again"
 _WRITTEN = f"expected the file as it was written; {_REMEDY}"
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 ParentSha256 = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
+_TIME = r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$"
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 
@@ -68,6 +69,37 @@ class Threshold(Struct, frozen=True, forbid_unknown_fields=True):
     held_out_worst: float
 
 
+class FalseAlarms(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the threshold promises of normal running.
+
+    rate, rate_at_most: share of windows above it, as fitted and 90 % sure. delay_windows: so many in a row
+    make an alarm. per_month: alarms to expect then, 90 % sure, of a machine that always runs.
+    """
+
+    rate: Annotated[float, Meta(ge=0, le=1)]
+    rate_at_most: Annotated[float, Meta(ge=0, le=1)]
+    delay_windows: Count
+    delay_s: Positive
+    per_month: Annotated[float, Meta(ge=0)]
+
+
+class Memory(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of the windows learnt, for k features and a last layer of h inputs; see `memory.Memory`.
+
+    gram (h + 1, h + 1), landmarks (m, k), background (k) or empty: base64 of little-endian float32, C order.
+    tail: of `tail.Tail`, by field.
+    """
+
+    windows: Count
+    conditions: Count
+    threshold: Positive
+    speeds_hz: tuple[Positive, ...]
+    tail: dict[str, float]
+    gram: str
+    landmarks: str
+    background: str
+
+
 class Recording(Struct, frozen=True, forbid_unknown_fields=True):
     """One recording (operating condition) of the baseline."""
 
@@ -99,6 +131,19 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     outputs: dict[str, tuple[str, ...]]
 
 
+class Origin(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who vouches for the bundle, and for what; signer is empty until `provenance.issue` has signed it.
+
+    signer: public key. serial: counts up by signer. machine: site/area/asset/sensor, or any.
+    not_after: UTC, ISO 8601, after which it may not be installed; empty: never.
+    """
+
+    signer: Annotated[str, Meta(pattern="^([A-Za-z0-9+/]{43}=)?$")] = ""
+    serial: Annotated[int, Meta(ge=0)] = 0
+    machine: Annotated[str, Meta(min_length=1)] = "any"
+    not_after: Annotated[str, Meta(pattern=_TIME)] = ""
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. created: UTC, ISO 8601. normal: low and high of lines of the spectrum, by name."""
 
@@ -109,10 +154,13 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     windows: Windows
     features: Columns
     threshold: Threshold
+    false_alarms: FalseAlarms
     model: Network
     receipts: Receipts
     golden: Golden
     recordings: tuple[Recording, ...]
+    memory: Memory
+    origin: Origin = Origin()
     normal: dict[str, tuple[float, float]] = {}
 
 

@@ -6,10 +6,11 @@ import time
 
 from appliance import wire
 from appliance.analysis import bundle as bundles
-from appliance.analysis import commission, slots
+from appliance.analysis import commission, ledger, provenance, signature, slots
 from appliance.analysis.accelerated import Acceleration
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.recorder import Recorder
+from appliance.analysis.rollout import Rollout
 from appliance.analysis.stream import SensorStream
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
@@ -30,7 +31,7 @@ class Analysis:
         self._nominal_hz = {spec.name: spec.rate_hz for spec in config.vibration}
         self._streams: dict[str, SensorStream] = {}
         self._learning: set[str] = set()
-        self._learnt: dict[str, Bundle] = {}
+        self._rollouts: dict[str, Rollout] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
         self.connected = False
@@ -64,15 +65,13 @@ class Analysis:
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
         stream = self._streams.get(block.sensor) or self._open(block)
-        if block.sensor in self._learnt:
-            bundle = self._learnt.pop(block.sensor)
-            stream.adopt(self.acceleration.accelerate(block.sensor, bundle))
-            self._recorder.model(block.sensor, bundle)
-            log.info("%s: model %s in force", block.sensor, bundle.id)
         for score in stream.push(block):
             told = self.acceleration.told(score)
             link.send(told)
             self._recorder.window(told, stream.features.get(score.t1_mono_ns, ()))
+        if self._rollouts[block.sensor].follow(stream):
+            del self._streams[block.sensor]
+            return
         if not stream.model and stream.progress >= 1.0 and block.sensor not in self._learning:
             self._learning.add(block.sensor)
             self._daemon.start(
@@ -83,6 +82,7 @@ class Analysis:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""
         rate_hz = self._nominal_hz.get(block.sensor) or block.rate_hz
         settings, geometry = self._config.analysis, self._config.geometry
+        self._rollouts[block.sensor] = Rollout(self._config.bundle_dir(block.sensor), self._config.models)
         bundle = self._active(block.sensor)
         try:
             bundle = bundle and self.acceleration.accelerate(block.sensor, bundle)
@@ -93,6 +93,8 @@ class Analysis:
             log.warning("%s: %s; learning anew", block.sensor, fault)
             stream = SensorStream(block.sensor, rate_hz, block.axes, settings, geometry=geometry)
         self._streams[block.sensor] = stream
+        if stream.model:
+            log.info("%s: model %s in force", block.sensor, stream.model)
         return stream
 
     def _active(self, sensor: str) -> Bundle | None:
@@ -132,14 +134,21 @@ class Analysis:
                 progress=progress,
             )
             folder = self._config.bundle_dir(stream.sensor)
-            slots.save(bundle, folder / bundle.id)
-            self._learnt[stream.sensor] = slots.install(folder / bundle.id, folder)
+            bundle = self._signed(bundle, stream.sensor)
+            slots.enforce(bundle, folder)
         except (LearningError, BundleError) as fault:
             log.warning("%s: not learnt: %s", stream.sensor, fault)
-            stream.gathered.clear()
         else:
             log.info("%s: learnt %s in %.1f s", stream.sensor, bundle.id, time.monotonic() - started_s)
+        stream.gathered.clear()
         self._learning.discard(stream.sensor)
+
+    def _signed(self, bundle: Bundle, sensor: str) -> Bundle:
+        """What was learnt here, vouched for by this device's own key."""
+        key = signature.own_key(self._config.device_key_path)
+        seen = ledger.serials(self._config.bundle_dir(sensor))
+        serial = ledger.next_serial(signature.public_key(key), seen)
+        return provenance.issue(bundle, key, serial=serial, machine=self._config.machine_of(sensor))
 
 
 def run(config: Config, config_text: bytes) -> int:

@@ -103,6 +103,31 @@ def quantize(layers: Sequence[Dense], calibration: F32) -> QuantizedModel:
     return QuantizedModel(first, tuple(quantized))
 
 
+def with_last(model: QuantizedModel, weight: F32, bias: F32, outputs: F32) -> QuantizedModel:
+    """The model with another last layer: weight (out, in) and bias (out,) float.
+
+    outputs: (n, out) that its output grid must hold besides what it held before.
+    """
+    inner = model.layers[-2].output
+    weight_scale = np.float32(max(float(np.abs(weight).max()) / 127, SMALLEST_SCALE))
+    step = np.float64(inner.scale) * np.float64(weight_scale)
+    ends = model.output.dequantize(np.array([-128, 127], np.int8))
+    last = QuantizedDense(
+        weight=np.clip(np.rint(weight / weight_scale), -127, 127).astype(np.int8),
+        weight_scale=weight_scale,
+        bias=np.clip(np.rint(bias / step), -(2**30), 2**30).astype(np.int32),
+        output=_grid(np.concatenate([ends, outputs.ravel()])),
+        relu=False,
+    )
+    return QuantizedModel(model.input, (*model.layers[:-1], last))
+
+
+def dequantized(layer: QuantizedDense, inputs: Grid) -> tuple[F32, F32]:
+    """A layer in float whose inputs lie on that grid: weight (out, in) and bias (out,)."""
+    step = np.float64(inputs.scale) * np.float64(layer.weight_scale)
+    return layer.weight * layer.weight_scale, (layer.bias * step).astype(np.float32)
+
+
 def _grid(values: F32) -> Grid:
     """The int8 grid that holds 0 and every value."""
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)

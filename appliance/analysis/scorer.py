@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from appliance.analysis import explain, residual
+from appliance.analysis import explain, recall, residual
 from appliance.analysis.autoencoder import F32
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.standard import Standard
@@ -27,6 +27,7 @@ class Scorer:
         self._residual_scale = np.array(columns.residual_scale, np.float32)
         self._input, self._output = bundle.network.input, bundle.network.output
         self._runner = bundle.runner
+        self.memory = recall.memory(bundle.manifest, bundle.network)
 
     @property
     def backend(self) -> str:
@@ -46,6 +47,12 @@ class Scorer:
         parts = residual.parts(residual.excess(standardised, reconstruction, self._residual_scale))
         top = explain.contributions(self._columns, self.standard, features, reconstruction, parts)
         return float(residual.score(parts)), top
+
+    def residual(self, features: F32) -> F32:
+        """What the network cannot explain of one window, in spreads of normal, (k,) -> (k,)."""
+        standardised, reconstruction = self._through(features)
+        spreads: F32 = (standardised - reconstruction) / self._residual_scale
+        return spreads
 
     def scores(self, X: F32) -> F32:
         """The score of each window, (n, k) -> (n,); the very same arithmetic as `score`."""

@@ -1,16 +1,22 @@
 """Where bundles live: saved whole or not at all, and put in force by one atomic swap."""
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.analysis import bundle as bundles
+from appliance.analysis import ledger
 from appliance.analysis.bundle import Bundle
+from appliance.analysis.ledger import Seen, Trial
 from appliance.errors import BundleError
 
-ACTIVE, PREVIOUS = "active", "previous"
+ACTIVE, CANDIDATE, PREVIOUS = "active", "candidate", "previous"
+SLOTS = (ACTIVE, CANDIDATE, PREVIOUS)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -47,37 +53,94 @@ def require_place(folder: Path) -> None:
 
 
 def install(folder: Path, slots: Path) -> Bundle:
-    """Verify the bundle in `folder`, copy it under `slots`, point `active` at it; `previous` keeps the last.
+    """Verify the bundle in `folder` and put it in force at once, as `enforce`; nobody asks whose it is."""
+    bundle = bundles.load(folder)
+    enforce(bundle, slots)
+    return bundle
+
+
+def enforce(bundle: Bundle, slots: Path) -> None:
+    """Keep a bundle under `slots` and point `active` at it; `previous` keeps the last.
 
     Killed at any moment, `active` is either the old bundle or the new one, whole.
 
-    Raises BundleError: the bundle is not sound or cannot be written; `active` stays as it was.
+    Raises BundleError: it cannot be written; `active` stays as it was.
     """
-    bundle = bundles.load(folder)
-    home = slots / bundle.id
-    if home.absolute() != folder.absolute():
-        save(bundle, home)
-    try:
-        last = _target(slots / ACTIVE)
-        if last == bundle.id:
-            return bundle
-        if last is not None:
-            _point(slots / PREVIOUS, last)
-        _point(slots / ACTIVE, bundle.id)
-        _sync(slots)
-        _prune(slots)
-    except OSError as fault:
-        raise BundleError(
-            f"{slots}: cannot point {ACTIVE} at {bundle.id} ({fault.strerror}), expected a writable folder; "
-            "make it writable; the bundle before is still in force"
-        ) from fault
-    return bundle
+    with _changing(slots, f"put {bundle.id} in force"):
+        _keep(bundle, slots)
+        _remember(bundle, slots)
+        _make_active(slots, bundle.id)
+
+
+def offer(bundle: Bundle, slots: Path) -> str:
+    """Keep an admitted bundle as `candidate`, or in force where nothing is; the slot it went to.
+
+    Its serial is remembered before it stands in any slot: an older one of its signer is refused from then on.
+
+    Raises BundleError: it cannot be written, or is in force already; all slots stay as they were.
+    """
+    with _changing(slots, f"install {bundle.id}"):
+        if target(slots, ACTIVE) == bundle.id:
+            raise BundleError(
+                f"bundle {bundle.id}: found it in force already, expected another; nothing to do"
+            )
+        _keep(bundle, slots)
+        _remember(bundle, slots)
+        if target(slots, ACTIVE) is None:
+            _make_active(slots, bundle.id)
+            return ACTIVE
+        _point(slots / CANDIDATE, bundle.id)
+        return CANDIDATE
+
+
+def promote(slots: Path, candidate: str) -> None:
+    """Put the candidate of this id in force, on probation; what was in force becomes `previous`.
+
+    Raises BundleError: it is not the candidate (any more) or no longer sound; all slots stay as they were.
+    """
+    with _changing(slots, f"promote {candidate}"):
+        _require(slots, CANDIDATE, candidate)
+        last = target(slots, ACTIVE)
+        if last not in (None, candidate):
+            ledger.keep_trial(slots, Trial(candidate, str(last), "probation"))
+        _make_active(slots, candidate)
+        (slots / CANDIDATE).unlink()
+
+
+def rollback(slots: Path, active: str) -> str:
+    """Let `active`, whose id must be this one, and `previous` change places in one step; the new id.
+
+    Raises BundleError: nothing sound to go back to, or something else is in force; all slots stay.
+    """
+    with _changing(slots, f"roll {active} back"):
+        previous = target(slots, PREVIOUS)
+        if previous is None or previous == active or target(slots, ACTIVE) != active:
+            raise BundleError(
+                f"{slots}: found {target(slots, ACTIVE)} in force and {previous} before it, expected another "
+                f"bundle before {active}; install one"
+            )
+        _require(slots, PREVIOUS, previous)
+        _exchange(slots / ACTIVE, slots / PREVIOUS)
+        return previous
+
+
+def withdraw(slots: Path, candidate: str) -> None:
+    """Drop the candidate of this id; nothing is done where it is not the candidate. Raises BundleError."""
+    with _changing(slots, f"withdraw {candidate}"):
+        if target(slots, CANDIDATE) == candidate:
+            (slots / CANDIDATE).unlink()
+
+
+def target(slots: Path, slot: str) -> str | None:
+    """Id of the bundle that a slot points at; None where it is empty."""
+    link = slots / slot
+    return str(link.readlink()) if link.is_symlink() else None
 
 
 def active(slots: Path) -> Bundle | None:
     """The bundle in force, verified; None where none was ever installed. Raises BundleError."""
-    link = slots / ACTIVE
-    return bundles.load(link) if link.is_symlink() else None
+    name = target(slots, ACTIVE)  # resolved once: the link may be pointed elsewhere meanwhile
+    return bundles.load(slots / name) if name else None
 
 
 def _fill(folder: Path, files: dict[str, bytes]) -> None:
@@ -95,10 +158,15 @@ def _put(made: Path, folder: Path) -> None:
     if not folder.exists():
         made.rename(folder)
         return
+    _exchange(made, folder)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two names change places in one step."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(_AT_FDCWD, os.fsencode(made), _AT_FDCWD, os.fsencode(folder), _RENAME_EXCHANGE) != 0:
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"{os.strerror(code)}: this file system cannot swap folders; choose a new name")
+        raise OSError(code, f"{os.strerror(code)}: this file system cannot swap names; choose a new name")
 
 
 def _point(link: Path, target: str) -> None:
@@ -109,13 +177,63 @@ def _point(link: Path, target: str) -> None:
     fresh.rename(link)
 
 
-def _target(link: Path) -> str | None:
-    return str(link.readlink()) if link.is_symlink() else None
+@contextlib.contextmanager
+def _changing(slots: Path, purpose: str) -> Iterator[None]:
+    """One process at a time; what was left half-way is swept, before and after. Raises BundleError."""
+    try:
+        slots.mkdir(parents=True, exist_ok=True)
+        handle = os.open(slots, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+            os.fsync(handle)
+            _prune(slots)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        raise BundleError(
+            f"{slots}: cannot {purpose} ({fault.strerror or fault}), expected a writable folder; make it "
+            "writable; the bundle before is still in force"
+        ) from fault
+
+
+def _keep(bundle: Bundle, slots: Path) -> None:
+    """Have a bundle's files under its id, whole; those already there are left alone if they are sound."""
+    home, files = slots / bundle.id, bundle.files
+    if not all((home / name).is_file() and (home / name).read_bytes() == files[name] for name in files):
+        save(bundle, home)
+
+
+def _remember(bundle: Bundle, slots: Path) -> None:
+    """From now on an older bundle of this signer is refused."""
+    origin, seen = bundle.manifest.origin, ledger.serials(slots)
+    if origin.signer and origin.serial >= ledger.next_serial(origin.signer, seen):
+        ledger.keep_serials(slots, seen | {origin.signer: Seen(origin.serial, bundle.id)})
+
+
+def _make_active(slots: Path, name: str) -> None:
+    last = target(slots, ACTIVE)
+    if last == name:
+        return
+    if last is not None:
+        _point(slots / PREVIOUS, last)
+        _sync(slots)
+    _point(slots / ACTIVE, name)
+
+
+def _require(slots: Path, slot: str, name: str) -> None:
+    """The slot holds this bundle, and it is sound on this device. Raises BundleError."""
+    found = target(slots, slot)
+    if found != name:
+        raise BundleError(f"{slots}: found {found} as {slot}, expected {name}; look again (model list)")
+    bundles.load(slots / slot)
 
 
 def _prune(slots: Path) -> None:
-    """Drop the bundles that neither link points at."""
-    kept = {_target(slots / ACTIVE), _target(slots / PREVIOUS)}
+    """Drop the bundles that no slot points at, and what a killed save or promotion left behind."""
+    if target(slots, CANDIDATE) == target(slots, ACTIVE):
+        (slots / CANDIDATE).unlink(missing_ok=True)
+    kept = {target(slots, slot) for slot in SLOTS}
     for entry in slots.iterdir():
         if entry.is_dir() and not entry.is_symlink() and entry.name not in kept:
             shutil.rmtree(entry)

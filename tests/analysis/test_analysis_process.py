@@ -17,7 +17,7 @@ from simulated import Learnt
 
 from appliance import wire
 from appliance.analysis import bundle as bundles
-from appliance.analysis import slots
+from appliance.analysis import provenance, slots
 from appliance.analysis.alarm_record import ALARM, AlarmRecord
 from appliance.cli import main
 from appliance.records import Event, GuardState, Hello, Notice, Quality, Score
@@ -214,6 +214,26 @@ def test_a_damaged_bundle_gives_way_to_the_one_before(
     assert one.wait_for(scored).model == before.id
     assert one.logged("de: active bundle refused")
     assert one.logged(f"de: going on with the previous bundle {before.id}")
+    assert not one.logged("Traceback")
+
+
+def test_a_candidate_is_tried_promoted_and_taken_up_while_it_runs(
+    rig: Callable[..., Rig], pump: Learnt
+) -> None:
+    one, key = rig(), bytes(range(32))
+    first, candidate = (provenance.issue(bundles.load(pump.bundle), key, serial=n) for n in (1, 2))
+    slots.enforce(first, one.bundles)
+    one.start("guard")
+    one.start("analysis")
+    assert one.wait_for(scored).model == first.id
+    assert slots.offer(candidate, one.bundles) == slots.CANDIDATE
+    shown = one.wait_for(lambda score: score.metrics.get("trial_windows", 0) > 20)
+    assert shown.model == first.id
+    assert shown.metrics["trial_agreement"] == 1.0
+    one.wait_for_log(f"de: {candidate.id}: shadow passed")
+    slots.promote(one.bundles, candidate.id)
+    one.wait_for(lambda score: scored(score) and score.model == candidate.id)
+    one.wait_for_log(f"de: {candidate.id}: probation passed")
     assert not one.logged("Traceback")
 
 

@@ -5,8 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from appliance.analysis import bundle as bundles
 from appliance.analysis import runner, tflite
 from appliance.analysis.quantize import Grid, QuantizedDense, QuantizedModel
+from appliance.analysis.scorer import Scorer
 from appliance.errors import BundleError
 from hw import litert
 from hw.ports import PortError
@@ -52,6 +54,22 @@ def test_numpy_equals_litert_bit_for_bit(widths):
         inputs = rng.integers(-128, 128, (1000, widths[0])).astype(np.int8)
         inputs[:2] = [[-128], [127]]
         assert np.array_equal(np.stack([native.invoke(x) for x in inputs]), model.run(inputs))
+
+
+@needs_litert
+def test_a_learnt_model_gives_the_same_on_a_hundred_thousand_windows(made, windows):
+    """What a device runs: feature vectors about those learnt and far off them, through both runtimes."""
+    rng, count = np.random.default_rng(1), 100_000
+    standardised = Scorer(made).standard(windows(40, 11))
+    rows = standardised[rng.integers(0, len(standardised), count)]
+    rows += rng.standard_normal(rows.shape, np.float32) * rng.choice([0.1, 1.0, 10.0], (count, 1))
+    inputs = made.network.input.quantize(rows.astype(np.float32))
+    native = litert.Interpreter(made.files[bundles.MODEL])
+    assert len(np.unique(inputs, axis=0)) > 0.9 * count
+    differing = sum(
+        not np.array_equal(native.invoke(x), y) for x, y in zip(inputs, made.network.run(inputs), strict=True)
+    )
+    assert differing == 0
 
 
 @needs_litert

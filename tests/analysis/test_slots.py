@@ -4,16 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from small_machine import bundle_of
 
 from appliance.analysis import bundle as bundles
-from appliance.analysis import slots
+from appliance.analysis import ledger, provenance, slots
+from appliance.analysis.ledger import Act
 from appliance.errors import BundleError
 
 REPO = Path(__file__).parents[2]
+KEY = bytes(range(32))
 
 
 @pytest.fixture
@@ -129,3 +132,114 @@ def test_killed_at_any_moment_a_whole_bundle_is_in_force(homes, made, other, tmp
         assert bundles.load(tmp_path / "kept").id in known
         previous = place / slots.PREVIOUS
         assert not previous.is_symlink() or bundles.load(previous).id in known
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "slots"
+
+
+def signed(bundle, serial):
+    return provenance.issue(bundle, KEY, serial=serial, machine="a/b/c/de")
+
+
+def held(place):
+    return tuple(slots.target(place, slot) for slot in slots.SLOTS)
+
+
+def test_the_first_bundle_is_in_force_and_the_next_is_a_candidate(made, other, place):
+    one, two = signed(made, 1), signed(other, 2)
+    assert slots.offer(one, place) == slots.ACTIVE
+    assert slots.offer(two, place) == slots.CANDIDATE
+    assert held(place) == (one.id, two.id, None)
+    assert slots.active(place).id == one.id
+    [(signer, newest)] = ledger.serials(place).items()
+    assert (newest.serial, newest.bundle) == (2, two.id)
+    assert signer == two.manifest.origin.signer
+
+
+def test_promote_and_rollback_move_one_step(made, other, place):
+    one, two, three = signed(made, 1), signed(other, 2), signed(made, 3)
+    for bundle in (one, two):
+        slots.offer(bundle, place)
+    slots.promote(place, two.id)
+    assert held(place) == (two.id, None, one.id)
+    trial = ledger.trial(place)
+    assert (trial.model, trial.other, trial.stage, trial.verdict) == (two.id, one.id, "probation", "")
+    assert slots.rollback(place, two.id) == one.id
+    assert held(place) == (one.id, None, two.id)
+    assert slots.rollback(place, one.id) == two.id  # and forth again
+    slots.offer(three, place)
+    slots.promote(place, three.id)
+    assert held(place) == (three.id, None, two.id)
+    assert not (place / one.id).exists()
+
+
+def test_a_candidate_replaced_or_withdrawn_leaves_nothing(made, other, place):
+    one, two, three = signed(made, 1), signed(other, 2), signed(other, 3)
+    for bundle in (one, two, three):
+        slots.offer(bundle, place)
+    assert held(place) == (one.id, three.id, None)
+    assert not (place / two.id).exists()
+    slots.withdraw(place, "something else")
+    assert held(place) == (one.id, three.id, None)
+    slots.withdraw(place, three.id)
+    assert held(place) == (one.id, None, None)
+    assert not (place / three.id).exists()
+    assert next(iter(ledger.serials(place).values())).serial == 3
+
+
+def test_what_cannot_be_done_changes_nothing(made, other, place):
+    one, two = signed(made, 1), signed(other, 2)
+    slots.offer(one, place)
+    for act, words in (
+        (lambda: slots.rollback(place, one.id), "expected another bundle before"),
+        (lambda: slots.promote(place, two.id), "found None as candidate"),
+        (lambda: slots.offer(one, place), "in force already"),
+    ):
+        with pytest.raises(BundleError, match=words):
+            act()
+    slots.offer(two, place)
+    with pytest.raises(BundleError, match=f"found {two.id} as candidate, expected x"):
+        slots.promote(place, "x")
+    (place / two.id / bundles.MODEL).write_bytes(b"junk")
+    with pytest.raises(BundleError, match=bundles.MODEL):
+        slots.promote(place, two.id)
+    assert held(place) == (one.id, two.id, None)
+    assert slots.offer(two, place) == slots.CANDIDATE  # installing it again mends it
+    slots.promote(place, two.id)
+    (place / one.id / bundles.MODEL).write_bytes(b"junk")
+    with pytest.raises(BundleError, match=bundles.MODEL):
+        slots.rollback(place, two.id)
+    assert held(place) == (two.id, None, one.id)
+
+
+def test_a_promotion_killed_between_its_steps_is_finished_by_the_next_change(made, other, place):
+    one, two = signed(made, 1), signed(other, 2)
+    for bundle in (one, two):
+        slots.offer(bundle, place)
+    slots.promote(place, two.id)
+    (place / slots.CANDIDATE).symlink_to(two.id)  # as if killed before the last step
+    slots.withdraw(place, "nothing")
+    assert held(place) == (two.id, None, one.id)
+
+
+def test_two_at_once_take_turns(made, other, place):
+    slots.offer(signed(made, 1), place)
+    many = [signed(other, serial) for serial in range(2, 10)]
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda bundle: slots.offer(bundle, place), many)) == {slots.CANDIDATE}
+    assert bundles.load(place / slots.CANDIDATE).id in {bundle.id for bundle in many}
+    assert len([entry for entry in place.iterdir() if entry.is_dir() and not entry.is_symlink()]) == 2
+
+
+def test_the_ledger_survives_torn_lines_and_names_damage(place):
+    place.mkdir()
+    ledger.add(place, Act("2026-01-01T00:00:00Z", "promoted", "m", "anna"))
+    with (place / ledger.ACTS).open("ab") as file:
+        file.write(b'\n{"at": "2026-0')
+    ledger.add(place, Act("2026-01-02T00:00:00Z", "rolled back", "m", "anna", "noise"))
+    assert [act.what for act in ledger.acts(place)] == ["promoted", "rolled back"]
+    (place / ledger.SERIALS).write_text("junk")
+    with pytest.raises(BundleError, match=r"serials\.json: cannot be read"):
+        ledger.serials(place)

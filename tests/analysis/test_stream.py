@@ -14,7 +14,7 @@ from simulated import Learnt
 from appliance.analysis import bundle as bundles
 from appliance.analysis import commission
 from appliance.analysis.stream import SensorStream
-from appliance.config import Analysis, Fault
+from appliance.config import Analysis, Duty, Fault
 from appliance.desk import score as desk
 from appliance.errors import BundleError
 from appliance.guard.sensor import VibrationWatch
@@ -241,3 +241,24 @@ def test_a_limit_that_is_passed_before_anything_is_learnt_finds_hypotheses_too()
     told = [score.hypotheses for score in judged(stream, at_shaft_speed(8, "imbalance"))]
     assert [bool(one) for one in told] == [False] * 3 + [True] * (len(told) - 3)  # examined now and then
     assert told[-1][0].strength <= 0.6
+
+
+def test_another_speed_is_a_condition_of_its_own_and_a_fault_at_it_is_not() -> None:
+    settings = Analysis(window_s=1.0, overlap=0.75, learn_s=30.0, settle_s=2.0)
+    faster = (Duty(at_s=0.0, speed=1.0, load=0.7), Duty(at_s=20.0, speed=1.2, load=0.7))
+    stream = SensorStream("de", RATE_HZ, AXES, settings)
+    judged(stream, blocks(45))
+    bundle = learn(stream)
+    assert len(bundle.manifest.memory.speeds_hz) == 1
+    scores = judged(SensorStream("de", RATE_HZ, AXES, settings, bundle), blocks(60, duty=faster))
+    known, new = scores[:60], scores[-40:]
+    assert {score.quality for score in known} == {Quality.OK}
+    assert {score.quality for score in new} == {Quality.LEARNING}
+    assert "new operating condition (speed" in new[-1].reason
+    assert "of 120 s gathered" in new[-1].reason
+    assert 0 < new[0].progress < new[-1].progress < 1
+    assert new[-1].metrics["drift_score"] > known[-1].metrics["drift_score"] >= 0
+    worn = judged(
+        SensorStream("de", RATE_HZ, AXES, settings, bundle), blocks(60, duty=faster, faults=(Fault("ball"),))
+    )
+    assert {score.quality for score in worn[-40:]} == {Quality.OK}

@@ -1,0 +1,52 @@
+"""Windows of the small machine in time: known, changed, faulty, and back."""
+
+import pytest
+
+from appliance.analysis.condition import Conditions
+from appliance.analysis.novelty import STRETCH, NoveltyWatch, Seen
+
+
+@pytest.fixture
+def watch(learnt):
+    return NoveltyWatch(Conditions(learnt.memory, learnt.standard, learnt.features))
+
+
+def follow(watch, learnt, X, start=0):
+    """The kind of running after each window: "" while known."""
+    over = learnt.scores(X) > learnt.threshold
+    out = []
+    for index, (row, high) in enumerate(zip(X, over, strict=True)):
+        seen = Seen(row, learnt.standard(row), None, bool(high))
+        finding = watch.ran(seen, start + index)
+        out.append(finding.kind if finding else "")
+    return out
+
+
+def test_known_running_is_no_news(watch, learnt, windows):
+    assert set(follow(watch, learnt, windows(60, 201))) == {""}
+
+
+def test_a_new_load_is_found_within_a_stretch_gathered_and_left(watch, learnt, windows):
+    follow(watch, learnt, windows(20, 202))
+    new = follow(watch, learnt, windows(40, 203, load=2.4), start=1000)
+    assert new.index("new") < STRETCH
+    assert set(new[STRETCH:]) == {"new"}
+    assert 1000 <= watch.since_mono_ns < 1000 + STRETCH
+    assert 38 <= len(watch.gathered) <= 40
+    back = follow(watch, learnt, windows(20, 204))
+    assert back[-1] == ""
+    assert watch.gathered == []
+
+
+def test_a_fault_is_never_a_condition_and_ends_one(watch, learnt, windows):
+    assert set(follow(watch, learnt, windows(40, 205, tone_hz=310))) == {""}
+    assert follow(watch, learnt, windows(24, 206, load=2.4))[-1] == "new"
+    assert follow(watch, learnt, windows(24, 207, load=2.4, tone_hz=310, amplitude=9.0))[-1] == ""
+
+
+def test_surroundings_count_once_they_are_known(watch, learnt, windows):
+    rest = learnt.standard(windows(1, 208, load=0.05))[0]
+    for _ in range(20):
+        watch.rested(rest)
+    # Nothing was learnt at rest: its sound says nothing about this fault.
+    assert set(follow(watch, learnt, windows(16, 209, tone_hz=310))) == {""}
