@@ -76,7 +76,7 @@ MESSAGES = [
     Shelve("de.peak", "anna", "known", 60.0),
     ProofTest("anna", "yearly"),
     Reply(ok=False, message="refused"),
-    Trace(3, 5, b"", b"steps"),
+    Trace(3, 5, b"", b"steps", b"changes"),
     Capture("5-de.peak", 5, "trip"),
     Notice(EVENT),
 ]  # fmt: skip
