@@ -125,7 +125,7 @@ def rollback(slots: Path, active: str) -> str:
 
 
 def withdraw(slots: Path, candidate: str) -> bool:
-    """Drop the candidate of this id; False, and nothing done, where it no longer is one. Raises BundleError."""
+    """Drop the candidate of this id; False, and nothing done, where it is none now. Raises BundleError."""
     with _changing(slots, f"withdraw {candidate}"):
         found = target(slots, CANDIDATE) == candidate
         if found:
