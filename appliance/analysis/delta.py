@@ -1,4 +1,4 @@
-"""A bundle as its difference to a parent: bytes subtracted, then lzma. Small enough for a narrow link."""
+"""A bundle as its difference to a parent: bytes subtracted where that helps, then lzma."""
 
 import lzma
 from collections.abc import Sequence
@@ -14,18 +14,29 @@ FORMAT = "appliance bundle delta 1"
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """What the file holds. parent, result: `Bundle.sha256` of both; files: name -> differing bytes."""
+    """What the file holds. parent, result: `Bundle.sha256` of both.
+
+    files: name -> bytes, less those of the parent's file where `subtracted` names it.
+    """
 
     format: str
     parent: str
     result: str
     files: dict[str, bytes]
+    subtracted: frozenset[str]
 
 
 def make(bundle: Bundle, parent: Bundle) -> bytes:
     """`bundle` as its difference to `parent`."""
-    files = {name: _subtract(data, parent.files.get(name, b"")) for name, data in bundle.files.items()}
-    packed = msgspec.msgpack.encode(Delta(FORMAT, parent.sha256, bundle.sha256, files))
+    files, subtracted = dict(bundle.files), set()
+    for name, data in bundle.files.items():
+        difference = _shifted(data, parent.files.get(name, b""), -1)
+        if len(lzma.compress(difference)) < len(lzma.compress(data)):  # not where text has moved on
+            files[name] = difference
+            subtracted.add(name)
+    packed = msgspec.msgpack.encode(
+        Delta(FORMAT, parent.sha256, bundle.sha256, files, frozenset(subtracted)), order="sorted"
+    )
     return lzma.compress(packed, preset=9)
 
 
@@ -46,7 +57,10 @@ def apply(data: bytes, parents: Sequence[Bundle]) -> Bundle:
             f"delta: found one made against bundle …{delta.parent[:8]}, expected one against what is here "
             f"({known}); take the whole bundle"
         )
-    files = {name: _add(data, parent.files.get(name, b"")) for name, data in delta.files.items()}
+    files = {
+        name: _shifted(data, parent.files.get(name, b""), 1) if name in delta.subtracted else data
+        for name, data in delta.files.items()
+    }
     if (
         not {*bundles.SUMMED, bundles.SUMS}
         <= files.keys()
@@ -84,14 +98,6 @@ def _read(data: bytes) -> Delta:
             f"delta: format: found {delta.format!r}, expected {FORMAT!r}; take the whole bundle"
         )
     return delta
-
-
-def _subtract(new: bytes, old: bytes) -> bytes:
-    return _shifted(new, old, -1)
-
-
-def _add(difference: bytes, old: bytes) -> bytes:
-    return _shifted(difference, old, 1)
 
 
 def _shifted(data: bytes, by: bytes, sign: int) -> bytes:

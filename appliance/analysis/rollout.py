@@ -75,7 +75,7 @@ class Rollout:
             self._end(stream, figures, str(fault))
             return
         stream.trial = Shadow(figures, bundle, bundle, self._models)
-        ledger.keep_trial(self._folder, figures)
+        slots.keep_trial(self._folder, figures)
         log.info("%s: candidate %s runs in shadow", stream.sensor, candidate)
 
     def _probation(self, stream: SensorStream) -> None:
@@ -97,16 +97,17 @@ class Rollout:
             self._end(stream, figures, figures.reason)
         elif figures.verdict == "good":
             stream.trial = None
-            ledger.keep_trial(self._folder, figures)
+            slots.keep_trial(self._folder, figures)
             self._tell(stream, figures, f"{figures.stage} passed", f"{figures.windows} windows")
         elif now_s >= self._keep_s:
             self._keep_s = now_s + _KEEP_S
-            ledger.keep_trial(self._folder, figures)
+            slots.keep_trial(self._folder, figures)
 
     def _end(self, stream: SensorStream, figures: Trial, why: str) -> None:
         """Out of its slot with the model tried."""
         if figures.stage == "shadow":
-            slots.withdraw(self._folder, figures.model)
+            if not slots.withdraw(self._folder, figures.model):
+                return
             what = "candidate removed"
         else:
             slots.rollback(self._folder, figures.model)

@@ -124,11 +124,20 @@ def rollback(slots: Path, active: str) -> str:
         return previous
 
 
-def withdraw(slots: Path, candidate: str) -> None:
-    """Drop the candidate of this id; nothing is done where it is not the candidate. Raises BundleError."""
+def withdraw(slots: Path, candidate: str) -> bool:
+    """Drop the candidate of this id; False, and nothing done, where it is none now. Raises BundleError."""
     with _changing(slots, f"withdraw {candidate}"):
-        if target(slots, CANDIDATE) == candidate:
+        found = target(slots, CANDIDATE) == candidate
+        if found:
             (slots / CANDIDATE).unlink()
+        return found
+
+
+def keep_trial(slots: Path, figures: Trial) -> None:
+    """Keep the figures of a trial, unless its model has been moved on meanwhile. Raises BundleError."""
+    with _changing(slots, f"keep the trial of {figures.model}"):
+        if target(slots, CANDIDATE if figures.stage == "shadow" else ACTIVE) == figures.model:
+            ledger.keep_trial(slots, figures)
 
 
 def target(slots: Path, slot: str) -> str | None:

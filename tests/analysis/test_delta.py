@@ -24,7 +24,10 @@ def test_a_delta_gives_the_very_bundle_and_is_small(made, tuned, other):
     assert found.manifest == tuned.manifest
     whole = sum(map(len, tuned.files.values()))
     assert len(data) < whole / 10
-    assert delta.apply(delta.make(other, made), [made]).files == other.files
+    unlike = delta.make(other, made)
+    assert delta.apply(unlike, [made]).files == other.files
+    assert len(unlike) <= 1.05 * len(lzma.compress(b"".join(other.files.values()), preset=9))
+    assert delta.make(other, made) == unlike
 
 
 def test_without_its_parent_it_is_refused(made, tuned, other):

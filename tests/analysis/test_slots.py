@@ -181,9 +181,9 @@ def test_a_candidate_replaced_or_withdrawn_leaves_nothing(made, other, place):
         slots.offer(bundle, place)
     assert held(place) == (one.id, three.id, None)
     assert not (place / two.id).exists()
-    slots.withdraw(place, "something else")
+    assert not slots.withdraw(place, "something else")
     assert held(place) == (one.id, three.id, None)
-    slots.withdraw(place, three.id)
+    assert slots.withdraw(place, three.id)
     assert held(place) == (one.id, None, None)
     assert not (place / three.id).exists()
     assert next(iter(ledger.serials(place).values())).serial == 3
@@ -212,6 +212,20 @@ def test_what_cannot_be_done_changes_nothing(made, other, place):
     with pytest.raises(BundleError, match=bundles.MODEL):
         slots.rollback(place, two.id)
     assert held(place) == (two.id, None, one.id)
+
+
+def test_figures_of_a_shadow_do_not_undo_the_probation_of_its_model(made, other, place):
+    one, two = signed(made, 1), signed(other, 2)
+    for bundle in (one, two):
+        slots.offer(bundle, place)
+    figures = ledger.Trial(two.id, one.id, "shadow", windows=7)
+    slots.keep_trial(place, figures)
+    assert ledger.trial(place) == figures
+    slots.promote(place, two.id)
+    slots.keep_trial(place, figures)
+    assert ledger.trial(place).stage == "probation"
+    slots.keep_trial(place, ledger.Trial(two.id, one.id, "probation", windows=9))
+    assert ledger.trial(place).windows == 9
 
 
 def test_a_promotion_killed_between_its_steps_is_finished_by_the_next_change(made, other, place):

