@@ -149,7 +149,7 @@ def test_lost_samples_stay_visible(ring: EvidenceRing) -> None:
 
 def trace(seq: int, seconds: float) -> Trace:
     """Every fourth begins with a snapshot."""
-    return Trace(seq, at(seconds), b"rack" if seq % 4 == 0 else b"", b"steps")
+    return Trace(seq, at(seconds), b"rack" if seq % 4 == 0 else b"", b"steps", b"changes")
 
 
 def test_the_trace_begins_with_a_snapshot_before_the_first_second(ring: EvidenceRing) -> None:
