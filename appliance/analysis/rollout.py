@@ -65,7 +65,7 @@ class Rollout:
 
     def _shadow(self, stream: SensorStream, candidate: str) -> None:
         last = ledger.trial(self._folder)
-        if last and (last.model, last.other) == (candidate, stream.model) and last.verdict:
+        if last and (last.model, last.other, last.verdict) == (candidate, stream.model, "good"):
             return
         figures = Trial(candidate, stream.model, "shadow")
         try:
@@ -104,7 +104,8 @@ class Rollout:
             slots.keep_trial(self._folder, figures)
 
     def _end(self, stream: SensorStream, figures: Trial, why: str) -> None:
-        """Out of its slot with the model tried."""
+        """Out of its slot with the model tried; offered again it is tried again."""
+        self._trial = ("", "")
         if figures.stage == "shadow":
             if not slots.withdraw(self._folder, figures.model):
                 return

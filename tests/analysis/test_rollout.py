@@ -82,6 +82,26 @@ def test_a_candidate_that_disagrees_is_removed(pump, blocks, place):
     [act] = ledger.acts(place)
     assert (act.what, act.who, act.model) == ("candidate removed", "appliance", bad.id)
     assert "judged unlike" in act.why
+    slots.offer(bad, place)
+    play(place, blocks)
+    assert slots.target(place, slots.CANDIDATE) is None
+    assert [act.what for act in ledger.acts(place)] == ["candidate removed"] * 2
+
+
+def test_a_candidate_offered_again_at_once_is_tried_again(pump, blocks, place):
+    slots.offer(sibling(pump, 1), place)
+    bad, rollout = sibling(pump, 2, threshold_factor=0.01), Rollout(place, MODELS)
+    stream = SensorStream("de", 2000, 2, Analysis(settle_s=0.0), slots.active(place))
+    for _ in range(2):
+        slots.offer(bad, place)
+        for block in blocks:
+            stream.push(block)
+            rollout._look_s = 0.0
+            rollout.follow(stream)
+            if slots.target(place, slots.CANDIDATE) is None:
+                break
+        assert slots.target(place, slots.CANDIDATE) is None
+    assert len(ledger.acts(place)) == 2
 
 
 def test_a_candidate_damaged_or_for_another_window_is_removed(pump, blocks, place):
