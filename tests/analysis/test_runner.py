@@ -103,6 +103,9 @@ def test_tflite_runtime_for_numpy_1_is_named_and_passed_over(monkeypatch, tmp_pa
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    for name in ("tflite_runtime", "tflite_runtime.interpreter"):  # so that it is forgotten afterwards
+        monkeypatch.setitem(sys.modules, name, None)
+        del sys.modules[name]
     data = tflite.write(random_model(np.random.default_rng(1), (4, 3, 4)))
     with pytest.raises(PortError, match="tflite_runtime cannot work with numpy"):
         litert.Interpreter(data, "tflite-runtime")
