@@ -337,6 +337,33 @@ class ProofTest(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
+class Learn(msgspec.Struct, frozen=True, tag=True):
+    """A person asks analysis, through the guard, to learn; how it goes is told by scores and events.
+
+    again: a new baseline; the one in force stays in force until it is there, and is kept as previous.
+    accept: the new operating condition that was gathered is normal. cancel: neither. sensor: "" for every.
+    """
+
+    sensor: str
+    act: Literal["again", "accept", "cancel"]
+    who: str
+    why: str
+
+
+class ModelAct(msgspec.Struct, frozen=True, tag=True):
+    """Analysis to guard, for the journal: a model was learnt, adapted, promoted, rolled back or refused.
+
+    event: its type there: dotted, past tense ("model.learnt", "model.rolled_back").
+    """
+
+    sensor: str
+    event: str
+    message: str
+    severity: Severity = "info"
+    who: str = ""
+    why: str = ""
+
+
 class Reply(msgspec.Struct, frozen=True, tag=True):
     """The guard's answer to a request."""
 
@@ -372,9 +399,20 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
-"""What a person may ask of the guard; each is answered with a Reply."""
+"""What a person may ask of the rack; each is answered with a Reply, as is Learn."""
 
 Message = (
-    SampleBlock | TemperatureReading | Score | GuardState | Hello | Request | Reply | Trace | Capture | Notice
+    SampleBlock
+    | TemperatureReading
+    | Score
+    | ModelAct
+    | GuardState
+    | Hello
+    | Request
+    | Learn
+    | Reply
+    | Trace
+    | Capture
+    | Notice
 )
 """Everything that travels on the guard's socket."""

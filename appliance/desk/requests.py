@@ -15,6 +15,7 @@ from appliance.records import (
     Bypass,
     GuardState,
     Hello,
+    Learn,
     ProofTest,
     Reply,
     Request,
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     return send(arguments.config, request)
 
 
-def send(config: Path, request: Request) -> int:
+def send(config: Path, request: Request | Learn) -> int:
     """Ask the guard that runs on this configuration and print its answer; 0 if granted, 1 if refused."""
     link = _connect(config)
     try:

@@ -12,9 +12,12 @@ from appliance.guard.protection import Protection
 from appliance.records import (
     Capture,
     Event,
+    EventKind,
     GuardState,
     Hello,
+    Learn,
     Message,
+    ModelAct,
     Notice,
     Reply,
     Request,
@@ -25,10 +28,15 @@ from appliance.records import (
 )
 
 _HEARS: dict[str, tuple[type, ...]] = {
-    "analysis": (SampleBlock,),
+    "analysis": (SampleBlock, GuardState, Learn),
     "evidence": (SampleBlock, TemperatureReading, GuardState, Trace, Notice, Capture),
     "uplink": (GuardState, Notice),
     "status": (GuardState, Notice),
+}
+_LEARN = {
+    "again": "learn a new baseline",
+    "accept": "the new operating condition is normal",
+    "cancel": "learn nothing",
 }
 _NOT_OURS = (
     "refused: the guard hears only root, its own user and the members of its group; ask as one of them"
@@ -119,15 +127,46 @@ class Feed:
             while (message := link.receive()) is not None:
                 if isinstance(message, Score):
                     self._protection.score(message, time.perf_counter_ns())
-                elif isinstance(message, Request):
+                elif isinstance(message, ModelAct):
+                    self._note(message)
+                elif isinstance(message, Request | Learn):
                     link.send(self._answer(message))
         except wire.Closed:
             self._drop(link)
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: Request | Learn) -> Reply:
         if fault := unfit(request):
             return Reply(ok=False, message=f"refused: {fault}")
+        if isinstance(request, Learn):
+            return self._learn(request)
         return self._protection.ask(request)
+
+    def _learn(self, request: Learn) -> Reply:
+        with self._lock:
+            there = "analysis" in self._roles.values()
+        if not there:
+            return Reply(ok=False, message="refused: no analysis is connected; see that it runs, ask again")
+        self.publish(request)
+        self._protection.note(
+            EventKind.AUDIT,
+            "learn.asked",
+            f"{request.sensor or 'every sensor'}: {_LEARN[request.act]}",
+            who=request.who,
+            why=request.why,
+        )
+        return Reply(ok=True, message=f"asked: {_LEARN[request.act]}")
+
+    def _note(self, act: ModelAct) -> None:
+        """What analysis did with a model, into the journal."""
+        words = " ".join(act.message.split()) or act.event
+        self._protection.note(
+            EventKind.AUDIT,
+            act.event,
+            f"{act.sensor}: {words}",
+            severity=act.severity,
+            who=act.who,
+            why=act.why,
+        )
 
     def _drop(self, link: wire.Link) -> None:
         with self._lock:

@@ -17,8 +17,10 @@ from appliance.records import (
     EventKind,
     GuardState,
     Hello,
+    Learn,
     Level,
     MachineState,
+    ModelAct,
     Notice,
     Quality,
     Reply,
@@ -75,7 +77,7 @@ def test_everyone_hears_what_concerns_them(served):
         served.feed.publish(message)
     event = Event(EventKind.TRIP, "trip.fired", "critical", "m", 5, 6, "ntp", evidence="5-de.peak")
     served.feed.tell(event)
-    assert [type(m) for m in heard(links["analysis"])] == [SampleBlock]
+    assert [type(m) for m in heard(links["analysis"])] == [SampleBlock, GuardState]
     assert [type(m) for m in heard(links["evidence"])] == [
         SampleBlock,
         TemperatureReading,
@@ -118,6 +120,30 @@ def test_a_reset_is_answered_and_obeyed(served):
     served.turn()
     assert heard(link)[-1].ok
     assert served.guarded.energised
+
+
+def test_a_wish_to_learn_goes_to_analysis_and_what_came_of_it_into_the_journal(served):
+    asking, wish = served.join("status"), Learn("", "again", "anna", "new bearing")
+    asking.send(wish)
+    served.turn()
+    assert heard(asking)[-1] == Reply(
+        ok=False, message="refused: no analysis is connected; see that it runs, ask again"
+    )
+    analysis = served.join("analysis")
+    asking.send(wish)
+    served.turn()
+    assert heard(analysis)[-1] == wish
+    assert heard(asking)[-1].ok
+    asking.send(Learn("de", "accept", "", "why"))
+    served.turn()
+    assert "who is empty" in heard(asking)[-1].message
+    assert not heard(analysis)
+    analysis.send(ModelAct("de", "model.learnt", "ae-4 of\n312 windows", who="anna"))
+    served.turn()
+    asked, learnt = served.guarded.events("learn.asked", "model.learnt")[-2:]
+    assert (asked.type, asked.who, asked.why) == ("learn.asked", "anna", "new bearing")
+    assert (learnt.kind, learnt.type) == (EventKind.AUDIT, "model.learnt")
+    assert (learnt.message, learnt.who) == ("machine: de: ae-4 of 312 windows", "anna")
 
 
 def test_a_slow_listener_loses_messages_and_holds_no_one_up(served):
