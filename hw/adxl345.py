@@ -18,7 +18,7 @@ from hw.registers import Access, Burst, Registers
 ADDRESSES = (0x53, 0x1D)
 IDS = {0xE5: "ADXL345"}
 DEPTH = 32
-SERVICE = 12
+SERVICE = 8
 LSB_G = 1.0 / 256.0
 FULL_SCALE = 4095
 NOISE_G_RTHZ = 290e-6
@@ -59,6 +59,7 @@ class Adxl345(Accelerometer):
         self._code = RATE_CODES[rate_hz]
         self._sample = registers.prepare(Register.DATAX0, 8)
         self._rows = np.empty((MOST, 8), np.uint8)
+        self._fullest = 0
 
     def identify(self) -> None:
         """Compare DEVID."""
@@ -77,16 +78,21 @@ class Adxl345(Accelerometer):
         """Sample by sample until none is left; each carries FIFO_CTL and what remains behind it."""
         overrun = bool(self.registers.read(Register.INT_SOURCE) & OVERRUN)
         level = remaining = self.registers.read(Register.FIFO_STATUS) & ENTRIES
-        n = 0
+        n = self._fullest = 0
         while remaining and n < MOST:
             row = self._sample.run()
             self._rows[n] = row
             remaining = int(row[7]) & ENTRIES
+            self._fullest = max(self._fullest, remaining)
             n += 1
         rows = self._rows[:n]
         self._check(rows, level)
         counts = rows[:, :6].copy().view("<i2").astype(np.int16, copy=False)
         return Drained(counts, level, overrun)
+
+    def overran(self) -> bool:
+        """A FIFO that was full leaves all but one of its samples behind the next one taken."""
+        return self._fullest >= DEPTH - 1
 
     def standby(self) -> None:
         """Stop measuring."""

@@ -105,6 +105,20 @@ def test_a_score_reaches_the_protection(served):
     assert served.guarded.protection.state().scores == (score,)
 
 
+def test_a_flood_of_scores_is_taken_in_small_parts(served):
+    """Sampling threads wait for the same lock: between two parts it is theirs."""
+    flood, asking = served.join("analysis"), served.join("status")
+    for n in range(100):
+        flood.send(Score("de", n, n + 1, Quality.OK, MachineState.RUNNING, 0.5, 1.0))
+    asking.send(Reset("anna", "looked at it"))
+    served.turn()
+    assert isinstance(heard(asking)[-1], Reply)
+    taken = served.guarded.protection.state().scores
+    assert 1 < taken[0].t1_mono_ns < 20
+    served.turn(20)
+    assert served.guarded.protection.state().scores[0].t1_mono_ns == 100
+
+
 def test_a_reset_is_answered_and_obeyed(served):
     link = served.join("status")
     heard(link)

@@ -53,7 +53,7 @@ CASES = {
     "lsm6dso: more words than it holds": ("lsm6dso-i2c-3332", 0x3A, 1, 0x03, "expected at most 512"),
     "lsm6dso: a bit that is always 0": ("lsm6dso-i2c-3332", 0x3A, 1, 0x04, "expected at most 512"),
     "adxl345: sign bits": ("adxl345-i2c-800", 0x32, 3, 0x20, "expected sign bits"),
-    "adxl345: FIFO_CTL": ("adxl345-i2c-800", 0x32, 6, 0x80, "FIFO_CTL 0x8c"),
+    "adxl345: FIFO_CTL": ("adxl345-i2c-800", 0x32, 6, 0x80, "FIFO_CTL 0x88"),
     "adxl345: entries": ("adxl345-i2c-800", 0x32, 7, 0x40, "at most 32 entries"),
     "adxl345: level": ("adxl345-i2c-800", 0x39, 0, 0x60, "entries"),
     "lis3dh: FIFO_CTRL_REG": ("lis3dh-i2c", 0x2E, 0, 0x40, "FIFO_CTRL_REG"),
