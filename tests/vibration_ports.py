@@ -1,8 +1,11 @@
 """Every driver of the Vibration port on the same simulated machine, and what that machine truly did."""
 
+import contextlib
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +13,16 @@ from numpy.typing import NDArray
 from hw.accelerometer import Accelerometer
 from hw.adxl345 import Adxl345
 from hw.adxl355 import Adxl355
+from hw.digitizer import Digitizer
 from hw.iis3dwb import Iis3dwb
 from hw.lis3dh import Lis3dh
 from hw.lsm6dso import Lsm6dso
+from hw.monoclock import MonoClock
 from hw.player import RecordingVibration
 from hw.ports import STANDARD_GRAVITY_MPS2, EndOfSource, Samples, Vibration
 from hw.recording import Gap, Recording
 from hw.registers import OnI2c, OnSpi
+from hw.serial_line import SerialLine
 from hw.sim import rotor
 from hw.sim.accelerometer import SimAccelerometer
 from hw.sim.bus import BusFault, SimI2c, SimSpi
@@ -26,6 +32,7 @@ from hw.sim.chips.fifo_chip import FifoChip
 from hw.sim.chips.lis3dh import SimLis3dh
 from hw.sim.chips.lsm6dso import SimIis3dwb, SimLsm6dso
 from hw.sim.clock import SimClock
+from hw.sim.digitizer import SimDigitizer
 from hw.sim.machine_time import MachineTime
 
 PPM = 30_000.0
@@ -155,8 +162,58 @@ def _recording(gaps: tuple[Gap, ...] = (), gain: float = 1.0) -> Mounted:
     return Mounted(port, 3200.0, gain=gain, nominal_hz=3200.0)
 
 
+class _Source(SimAccelerometer):
+    """Says since when it samples."""
+
+    began_s = 0.0
+
+    def start(self) -> None:
+        super().start()
+        self.began_s = self._vibration.t_s
+
+
+@dataclass
+class Streamed(Mounted):
+    """A digitizer: it has sampled before it was listened to, and numbers its samples."""
+
+    source: _Source | None = None
+    first: int = 0
+
+    def reads(self, count: int) -> list[Samples]:
+        drains = [self.port.read()]
+        waiting = sum(len(one.frame.counts) for one in self.port._arrived)
+        self.first = self.port._next_seq - waiting - len(drains[0].counts)
+        return drains + super().reads(count - 1)
+
+    def truth(self, n: int) -> NDArray[np.float32]:
+        whole = truth(self.nominal_hz, self.true_hz, self.first + n, self.source.began_s, self.gain)
+        return whole[self.first :]
+
+
+_plugged = contextlib.ExitStack()
+
+
+def unplug_all() -> None:
+    """Close what `PORTS` has plugged into pseudo-terminals."""
+    _plugged.close()
+
+
+def _digitizer(ppm: float = PPM, gain: float = 1.0) -> Mounted:
+    """In real time: a tty has no other."""
+    folder = Path(_plugged.enter_context(tempfile.TemporaryDirectory()))
+    source = _Source(Machine(gain), SimClock(), 6400.0, block_s=0.01, clock_ppm=ppm)
+    source.noise_mps2 = 0.0
+    device = SimDigitizer(folder / "tty", source)
+    _plugged.callback(device.unplug)
+    port = Digitizer(SerialLine(folder / "tty"), MonoClock(), 6400.0, source.scale_mps2, settle_s=0.0)
+    _plugged.callback(port.stop)
+    true_hz = 6400.0 * (1 + ppm * 1e-6)
+    return Streamed(port, true_hz, gain=gain, nominal_hz=6400.0, source=source)
+
+
 PORTS: dict[str, Callable[..., Mounted]] = {
     "simulated": _accelerometer,
     "recording": _recording,
+    "digitizer": _digitizer,
     **{name: case.mount for name, case in CHIPS.items()},
 }

@@ -1,10 +1,10 @@
-"""The contract of the Vibration port, for every driver: simulated, recorded, and each chip on its bus."""
+"""The contract of the Vibration port for every driver: simulated, recorded, streamed, chips on a bus."""
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vibration_ports import CHIPS, PORTS, Mounted, Trouble
+from vibration_ports import CHIPS, PORTS, Mounted, Trouble, unplug_all
 
 from appliance.guard.sampleclock import SampleClock
 from hw.accelerometer import Accelerometer
@@ -20,6 +20,12 @@ LATEST_START = 40
 FAULT_S = (0.5, 1.5)
 GAIN = 6.0
 """So violent that no two stretches look alike, and nothing clips."""
+
+
+@pytest.fixture(autouse=True)
+def unplugged():
+    yield
+    unplug_all()
 
 
 def started(mounted: Mounted) -> Mounted:
