@@ -201,7 +201,8 @@ class Rig:
     def start(self) -> None:
         links = {name: self.folder / name for name in SIMULATED}
         for name, link in links.items():
-            self._start(name, ["-m", "tools.benchmarks", "acquisition", "--simulate", name, str(link)])
+            command = ["-m", "tools.benchmarks", "acquisition", "--simulate", name, str(link)]
+            self._start(name, command, before=partial(_fifo, 30))  # hardware waits for no load of ours
         while not all(link.is_symlink() for link in links.values()):
             time.sleep(0.05)
         self._start("guard", ["-m", "appliance", "guard", str(self._config)], before=partial(_fifo, 10))
