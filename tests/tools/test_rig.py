@@ -20,6 +20,7 @@ import debian  # noqa: E402
 import initrd  # noqa: E402
 import kernel  # noqa: E402
 import pi  # noqa: E402
+import powercut_guest  # noqa: E402
 import vm  # noqa: E402
 
 BUILT = kernel.built()
@@ -151,6 +152,28 @@ def test_interrupted_it_ends_what_it_started(number):
     assert started.returncode == 130
     assert "everything it started is ended" in said
     assert machines() <= before
+
+
+@needs_pc
+@pytest.mark.slow
+def test_alerts_that_were_accepted_outlive_a_power_cut():
+    done = rig("powercut", "2", limit_s=400.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = re.search(
+        r"2 power cuts: reported accepted (\d+), found (\d+), lost 0$", done.stdout, re.MULTILINE
+    )
+    assert counts, done.stdout
+    assert int(counts[2]) >= int(counts[1]) > 1
+
+
+def test_a_power_cut_that_took_alerts_along_would_be_seen(tmp_path, monkeypatch, capsys):
+    """The look after a start, at a store and a log that lack what was reported."""
+    for name, path in (("STORE", "events.db"), ("LOG", "log")):
+        monkeypatch.setattr(powercut_guest, name, tmp_path / path)
+    reported = tmp_path / "reported"
+    reported.write_text("1 a-1\n2 a-2\n")
+    powercut_guest.look(reported)
+    assert capsys.readouterr().out.splitlines()[-1] == "found 0 alerts, lost 2, log breaks 0"
 
 
 @needs_pc

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,13 @@ DEVICES = {
     "usb_f_acm": "",
     "g_serial": "",
     "i6300esb": f"heartbeat={kernel.WATCHDOG_S}",
+    "virtio_blk": "",
+    "crc32c_generic": "",
+    "ext4": "",
 }
 """Modules that make the devices, with their parameters."""
+MADE = f"pc-{zlib.crc32(repr((SOURCES, KBUILD, PATCH, NEEDED_TO_MOUNT, [*DEVICES])).encode()):08x}"
+"""Folder of what is made from the packages."""
 INIT = """#!/bin/busybox sh
 busybox mount -t proc proc /proc
 for m in {modules}; do busybox insmod /m/$m.ko; done
@@ -49,10 +55,14 @@ exec busybox switch_root /root $(busybox sed 's/.*rig=\\([^ ]*\\).*/\\1/' /proc/
 
 @dataclass(frozen=True)
 class Pc:
-    """A machine for boot.boot. place: vmlinuz, initrd, modules/NAME.ko; order: of inserting the modules."""
+    """A machine for boot.boot. place: vmlinuz, initrd, modules/NAME.ko; order: of inserting the modules.
+
+    disk: image of /dev/vda; what the machine has flushed to it outlives it, what it has not is lost with it.
+    """
 
     place: Path
     order: tuple[str, ...]
+    disk: Path | None = None
 
     def shared(self, _: Path) -> tuple[str, str, str]:
         """See kernel.Kernel."""
@@ -74,6 +84,10 @@ class Pc:
             "no_timer_check",
             *options,
         ]
+        disk = (
+            "-drive", f"file={self.disk},format=raw,if=none,id=disk,cache=writeback",
+            "-device", "virtio-blk-pci,drive=disk",
+        ) if self.disk else ()  # fmt: skip
         return [
             *debian.qemu("qemu-system-x86_64"),
             "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
@@ -84,12 +98,13 @@ class Pc:
             "-device", "virtio-9p-pci,fsdev=root,mount_tag=host",
             "-fsdev", f"local,id=rig,path={init.parent},security_model=none",
             "-device", "virtio-9p-pci,fsdev=rig,mount_tag=rig",
+            *disk,
         ]  # fmt: skip
 
 
 def built() -> Pc | None:
     """The machine, if its packages have been fetched and its modules built."""
-    made = debian.place(*KERNEL) / "pc"
+    made = debian.place(*KERNEL) / MADE
     if not (made.exists() and debian.place(*debian.QEMU).exists()):
         return None
     return Pc(made, tuple((made / "order").read_text().split()))
@@ -99,8 +114,8 @@ def build() -> Pc:
     """Fetch the packages and build two modules (a minute), or find it made. Raises RigError."""
     debian.unpacked(*debian.QEMU)
     root = debian.unpacked(*KERNEL)
-    if not (root / "pc").exists():
-        _make(root, root / "pc")
+    if not (root / MADE).exists():
+        _make(root, root / MADE)
     pc = built()
     assert pc
     return pc
