@@ -3,6 +3,7 @@
 import logging
 import select
 import time
+from collections import deque
 
 from appliance import wire
 from appliance.analysis import bundle as bundles
@@ -15,11 +16,13 @@ from appliance.analysis.stream import SensorStream
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import Hello, SampleBlock
+from appliance.records import GuardState, Hello, Learn, ModelAct, SampleBlock
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
+_MOST_ACTS = 100
+"""Kept while no guard is there; the oldest go first."""
 
 
 class Analysis:
@@ -34,7 +37,13 @@ class Analysis:
         self._rollouts: dict[str, Rollout] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
+        self._guard: GuardState | None = None
+        self._acts: deque[ModelAct] = deque(maxlen=_MOST_ACTS)
         self.connected = False
+
+    def tell(self, act: ModelAct) -> None:
+        """Have an act journaled by the guard, now or when it is there again. From any thread."""
+        self._acts.append(act)
 
     def serve(self, worker: Worker) -> None:
         """Follow the guard; connect again whenever it comes back."""
@@ -55,13 +64,24 @@ class Analysis:
 
     def _follow(self, worker: Worker, link: wire.Link) -> None:
         self._streams.clear()  # a new guard numbers its blocks anew
+        self._guard = None
         while not worker.stop.is_set():
             worker.beat()
+            while self._acts:
+                link.send(self._acts[0])
+                self._acts.popleft()
             select.select([link], [], [], 0.2)
             while (message := link.receive()) is not None:
                 worker.beat()
                 if isinstance(message, SampleBlock):
                     self._block(link, message)
+                elif isinstance(message, GuardState):
+                    self._guard = message
+                elif isinstance(message, Learn):
+                    self._asked(message)
+
+    def _asked(self, request: Learn) -> None:
+        """A person asks, through the guard, to learn."""
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
         stream = self._streams.get(block.sensor) or self._open(block)
