@@ -51,12 +51,10 @@ class Gathered:
             self.rest,
         )
 
-    def clear(self) -> None:
-        """Begin anew; what was heard at rest stays true."""
-        self.rows.clear()
-        self.levels.clear()
-        self.lines.clear()
-        self.speeds_hz.clear()
+    def cut(self, begin: int, end: int) -> None:
+        """Forget these windows of running; what was heard at rest stays true."""
+        for column in (self.rows, self.levels, self.lines, self.speeds_hz):
+            del column[begin:end]
 
 
 def level_of(metrics: dict[str, float]) -> float:

@@ -11,12 +11,13 @@ import numpy as np
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis.bundle import Bundle
-from appliance.analysis.commission import Gathered, level_of
+from appliance.analysis.commission import level_of
 from appliance.analysis.condition import Conditions
 from appliance.analysis.diagnose import sensor_fault
 from appliance.analysis.drift import PageHinkley
 from appliance.analysis.examine import Examiner
 from appliance.analysis.features import Analysed, Extractor
+from appliance.analysis.gathering import Gathering, full_windows
 from appliance.analysis.machine_state import MachineStateGate
 from appliance.analysis.novelty import NoveltyWatch, Seen
 from appliance.analysis.scorer import Scorer
@@ -33,7 +34,6 @@ OFF_SHARE = 0.3
 """Below this share of the quietest vibration learnt the machine counts as off."""
 _MPS2_PER_MMS = 0.25
 """Where the rate carries no velocity, RMS acceleration stands in for it: the two agree at 40 Hz."""
-_LEAST_WINDOWS = 40
 EXAMINED_EVERY = 4
 """Where no score calls a window abnormal, one in so many is examined: a limit may be passed all the same."""
 CONDITION_S = 120.0
@@ -82,11 +82,15 @@ class SensorStream:
         self._drift: PageHinkley | None = None
         self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
         self._state = MachineState.UNKNOWN
-        self.gathered = Gathered(sensor)
+        self.gathering: Gathering | None = None
+        """What is gathered for learning, if anything is; without a bundle always."""
         self.features: dict[int, tuple[float, ...]] = {}
         """Of each usable window of the last push, by its end (t1_mono_ns)."""
         if bundle is not None:
             self.adopt(bundle)
+        else:
+            full = full_windows(settings.learn_s, self.hop_s)
+            self.gathering = Gathering(sensor, self.extractor, self.hop_s, full)
 
     def adopt(self, bundle: Bundle) -> None:
         """Score with this bundle from the next window on. Raises BundleError if it does not fit."""
@@ -109,12 +113,6 @@ class SensorStream:
         """Id of the bundle in force; empty while learning."""
         return self._scorer.id if self._scorer else ""
 
-    @property
-    def progress(self) -> float:
-        """Share of the learning time gathered, 0–1."""
-        wanted = max(_LEAST_WINDOWS, self._settings.learn_s / self.hop_s)
-        return min(1.0, len(self.gathered.rows) / wanted)
-
     def push(self, block: SampleBlock) -> list[Score]:
         """Take a block; one score per window that it completed. Raises ValueError on a foreign block."""
         self.features.clear()
@@ -132,15 +130,16 @@ class SensorStream:
         metrics = self.extractor.metrics(analysed, *self._geometry.speed_hz)
         level = level_of(metrics)
         self._state = self._gate.update(level, self.hop_s)
+        learning, progress = self._gather(analysed, level, metrics.get("speed_hz"))
         if self._scorer is None:
-            if self._state is MachineState.RUNNING and self.progress < 1.0:
-                figures = self._examiner.figures(analysed, metrics.get("speed_hz"))
-                self.gathered.add(analysed.features, level, figures, metrics.get("speed_hz"))
-            elif self._state is MachineState.OFF:
-                self.gathered.rest.append(analysed.features)
             hypotheses = self._examine(analysed, abnormal=False)
             return self._score(
-                window, Quality.LEARNING, metrics=metrics, progress=self.progress, hypotheses=hypotheses
+                window,
+                Quality.LEARNING,
+                metrics=metrics,
+                progress=progress,
+                reason=learning,
+                hypotheses=hypotheses,
             )
         scoring_s = time.perf_counter()
         value, top = self._scorer.score(analysed.features)
@@ -148,7 +147,7 @@ class SensorStream:
         hypotheses = self._examine(analysed, abnormal=value > self._scorer.threshold)
         if self._state is MachineState.RUNNING:
             metrics |= self._drifted(analysed, value)
-        reason, progress = self._condition(window, analysed, metrics.get("speed_hz"), value)
+        reason, share = self._condition(window, analysed, metrics.get("speed_hz"), value)
         compute_ms = (time.perf_counter() - started_s) * 1e3
         if self.trial and self._state is MachineState.RUNNING:
             abnormal = value >= self._scorer.threshold
@@ -161,10 +160,21 @@ class SensorStream:
             top=top,
             metrics=metrics,
             compute_ms=compute_ms,
-            progress=progress,
-            reason=reason,
+            progress=share if reason else progress,
+            reason=reason or learning,
             hypotheses=hypotheses,
         )
+
+    def _gather(self, analysed: Analysed, level: float, speed_hz: float | None) -> tuple[str, float]:
+        """Take a window for learning, or leave it; words and share gathered, "" and 1 where nothing is."""
+        if self.gathering is None:
+            return "", 1.0
+        if self.gathering.takes(self._state):
+            figures = self._examiner.figures(analysed, speed_hz)
+            self.gathering.gathered.add(analysed.features, level, figures, speed_hz)
+        elif self._state is MachineState.OFF:
+            self.gathering.gathered.rest.append(analysed.features)
+        return self.gathering.words(), self.gathering.progress
 
     def _examine(self, analysed: Analysed, *, abnormal: bool) -> tuple[Hypothesis, ...]:
         """What the last windows look like; renewed for every abnormal window, else now and then."""
@@ -179,7 +189,13 @@ class SensorStream:
 
     def _unusable(self, window: Window) -> Score:
         self._forget()
-        return self._score(window, Quality.NOT_OK, hypotheses=sensor_fault(window.validity))
+        reason = ""
+        if self.gathering is not None:
+            self.gathering.unusable(window.validity)
+            reason = self.gathering.words()
+        return self._score(
+            window, Quality.NOT_OK, hypotheses=sensor_fault(window.validity), reason=reason
+        )
 
     def _forget(self) -> None:
         self._examiner.forget()

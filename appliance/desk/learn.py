@@ -160,7 +160,8 @@ def _gather(take: Take, stream: SensorStream) -> Gathered:
         taken_s += block.n / block.rate_hz
         scores += stream.push(block)
         progress(taken_s / take.seconds if take.seconds else 0.0)
-    running = stream.gathered
+    assert stream.gathering is not None  # it has no bundle
+    running = stream.gathering.gathered
     running.name = take.name
     if running.rows:
         quiet = QUIET_SHARE * float(np.median(running.levels))
