@@ -1,4 +1,4 @@
-"""What of a running machine is gathered for a baseline, what is refused and why, and how much more is needed."""
+"""What of a running machine is gathered for a baseline, what is refused and why, how much more is needed."""
 
 from collections import Counter, deque
 
@@ -48,7 +48,7 @@ def standing(state: GuardState, sensor: str, *, again: bool) -> str:
 
 
 class Gathering:
-    """Windows of one sensor for one baseline. `gathered` grows until `full`; the next learning is at `wanted`."""
+    """Windows of one sensor for one baseline: they grow until `full`; the next learning is at `wanted`."""
 
     def __init__(self, sensor: str, extractor: Extractor, hop_s: float, full: int, wanted: int = 0) -> None:
         """wanted: windows until the next learning; 0: `full`."""
@@ -101,7 +101,8 @@ class Gathering:
             self.refused = _STATES[state]
         elif len(bad) > MOST_NOT_OK * _WATCHED:
             worst = Counter(bad).most_common(1)[0][0]
-            self.refused = f"{len(bad)} of {len(self._unusable)} windows NOT OK ({_flags(worst)}); mend the sensor"
+            share = f"{len(bad)} of the last {len(self._unusable)} windows"
+            self.refused = f"{share} NOT OK ({_flags(worst)}); mend the sensor"
         else:
             self.refused = ""
         return not self.refused and self.windows < self.full
@@ -148,4 +149,5 @@ class Gathering:
 
 
 def _flags(validity: Validity) -> str:
-    return "+".join(flag.name.lower() for flag in Validity if flag and flag in validity and flag.name) or "short"
+    flags = (flag.name.lower() for flag in Validity if flag and flag in validity and flag.name)
+    return "+".join(flags) or "its clock or its values are not a sensor's"

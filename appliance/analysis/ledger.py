@@ -1,4 +1,4 @@
-"""What the slots of one sensor remember beside their bundles: serials seen, the trial, who did what."""
+"""What the slots of one sensor remember beside their bundles: serials, the trial, a wish, who did what."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import msgspec
 
 from appliance.errors import BundleError
 
-SERIALS, TRIAL, ACTS = "serials.json", "trial.json", "acts.jsonl"
+SERIALS, TRIAL, WISH, ACTS = "serials.json", "trial.json", "wish.json", "acts.jsonl"
 Stage = Literal["shadow", "probation"]
 Kept = TypeVar("Kept")
 
@@ -40,6 +40,13 @@ class Trial(msgspec.Struct, frozen=True):
     golden_failures: int = 0
     verdict: Literal["", "good", "bad"] = ""
     reason: str = ""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A person wants a new baseline."""
+
+    who: str
+    why: str
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -75,6 +82,20 @@ def trial(slots: Path) -> Trial | None:
 def keep_trial(slots: Path, figures: Trial) -> None:
     """Durable when it returns. Raises OSError."""
     write_whole(slots / TRIAL, msgspec.json.encode(figures))
+
+
+def wish(slots: Path) -> Wish | None:
+    """The new baseline that is asked for and not there yet. Raises BundleError: the file is damaged."""
+    return _read(slots / WISH, Wish)
+
+
+def keep_wish(slots: Path, asked: Wish | None) -> None:
+    """Durable when it returns; None: it is fulfilled, or taken back. Raises OSError."""
+    slots.mkdir(parents=True, exist_ok=True)
+    if asked is None:
+        (slots / WISH).unlink(missing_ok=True)
+    else:
+        write_whole(slots / WISH, msgspec.json.encode(asked))
 
 
 def acts(slots: Path) -> list[Act]:

@@ -2,20 +2,20 @@
 
 import logging
 import select
-import time
 from collections import deque
 
 from appliance import wire
 from appliance.analysis import bundle as bundles
-from appliance.analysis import commission, ledger, provenance, signature, slots
+from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration
 from appliance.analysis.bundle import Bundle
+from appliance.analysis.learning import Learner
 from appliance.analysis.recorder import Recorder
 from appliance.analysis.rollout import Rollout
 from appliance.analysis.stream import SensorStream
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
-from appliance.errors import BundleError, LearningError
+from appliance.errors import BundleError
 from appliance.records import GuardState, Hello, Learn, ModelAct, SampleBlock
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ class Analysis:
         self._daemon = daemon
         self._nominal_hz = {spec.name: spec.rate_hz for spec in config.vibration}
         self._streams: dict[str, SensorStream] = {}
-        self._learning: set[str] = set()
         self._rollouts: dict[str, Rollout] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
         self._guard: GuardState | None = None
         self._acts: deque[ModelAct] = deque(maxlen=_MOST_ACTS)
+        self._learners = {name: Learner(name, config, daemon, self.tell) for name in self._nominal_hz}
         self.connected = False
 
     def tell(self, act: ModelAct) -> None:
@@ -77,11 +77,20 @@ class Analysis:
                     self._block(link, message)
                 elif isinstance(message, GuardState):
                     self._guard = message
+                    for learner in self._learners.values():
+                        learner.follow(message)
                 elif isinstance(message, Learn):
                     self._asked(message)
 
     def _asked(self, request: Learn) -> None:
         """A person asks, through the guard, to learn."""
+        if request.sensor and request.sensor not in self._learners:
+            names = ", ".join(self._learners)
+            words = f"no such sensor; expected one of {names}; ask again with its name"
+            self.tell(ModelAct(request.sensor, "learn.refused", words, "warning", request.who, request.why))
+        for sensor, learner in self._learners.items():
+            if request.sensor in ("", sensor):
+                learner.asked(request, self._streams.get(sensor))
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
         stream = self._streams.get(block.sensor) or self._open(block)
@@ -92,11 +101,7 @@ class Analysis:
         if self._rollouts[block.sensor].follow(stream):
             del self._streams[block.sensor]
             return
-        if not stream.model and stream.progress >= 1.0 and block.sensor not in self._learning:
-            self._learning.add(block.sensor)
-            self._daemon.start(
-                f"learn-{block.sensor}", lambda worker: self._learn(worker, stream), stall_s=120.0
-            )
+        self._learners[block.sensor].turn(stream)
 
     def _open(self, block: SampleBlock) -> SensorStream:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""
@@ -113,6 +118,7 @@ class Analysis:
             log.warning("%s: %s; learning anew", block.sensor, fault)
             stream = SensorStream(block.sensor, rate_hz, block.axes, settings, geometry=geometry)
         self._streams[block.sensor] = stream
+        self._learners[block.sensor].attach(stream)
         if stream.model:
             log.info("%s: model %s in force", block.sensor, stream.model)
         return stream
@@ -132,43 +138,6 @@ class Analysis:
             return None
         log.warning("%s: going on with the previous bundle %s", sensor, bundle.id)
         return bundle
-
-    def _learn(self, worker: Worker, stream: SensorStream) -> None:
-        """Train in the background; blocks go on being windowed meanwhile."""
-
-        def progress(_: float) -> None:
-            worker.beat()
-            if worker.stop.is_set():
-                raise LearningError("interrupted by a stop; gathering starts anew at the next start")
-
-        started_s = time.monotonic()
-        try:
-            bundle = commission.learn(
-                [stream.gathered],
-                stream.extractor,
-                sensor=stream.sensor,
-                window_s=stream.window_s,
-                overlap=self._config.analysis.overlap,
-                created_utc_ns=time.time_ns(),
-                seed=self._config.analysis.seed,
-                progress=progress,
-            )
-            folder = self._config.bundle_dir(stream.sensor)
-            bundle = self._signed(bundle, stream.sensor)
-            slots.enforce(bundle, folder)
-        except (LearningError, BundleError) as fault:
-            log.warning("%s: not learnt: %s", stream.sensor, fault)
-        else:
-            log.info("%s: learnt %s in %.1f s", stream.sensor, bundle.id, time.monotonic() - started_s)
-        stream.gathered.clear()
-        self._learning.discard(stream.sensor)
-
-    def _signed(self, bundle: Bundle, sensor: str) -> Bundle:
-        """What was learnt here, vouched for by this device's own key."""
-        key = signature.own_key(self._config.device_key_path)
-        seen = ledger.serials(self._config.bundle_dir(sensor))
-        serial = ledger.next_serial(signature.public_key(key), seen)
-        return provenance.issue(bundle, key, serial=serial, machine=self._config.machine_of(sensor))
 
 
 def run(config: Config, config_text: bytes) -> int:

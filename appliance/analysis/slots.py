@@ -17,6 +17,7 @@ from appliance.errors import BundleError
 
 ACTIVE, CANDIDATE, PREVIOUS = "active", "candidate", "previous"
 SLOTS = (ACTIVE, CANDIDATE, PREVIOUS)
+ANY = "*"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -59,17 +60,25 @@ def install(folder: Path, slots: Path) -> Bundle:
     return bundle
 
 
-def enforce(bundle: Bundle, slots: Path) -> None:
+def enforce(bundle: Bundle, slots: Path, *, over: str | None = ANY, keep: bool = True) -> None:
     """Keep a bundle under `slots` and point `active` at it; `previous` keeps the last.
 
     Killed at any moment, `active` is either the old bundle or the new one, whole.
 
-    Raises BundleError: it cannot be written; `active` stays as it was.
+    over: what must still be in force, as `target` says. keep: False leaves `previous` as it is; what was in
+    force is then gone.
+
+    Raises BundleError: it cannot be written, or something else is in force; `active` stays as it was.
     """
     with _changing(slots, f"put {bundle.id} in force"):
+        if over != ANY and (found := target(slots, ACTIVE)) != over:
+            raise BundleError(f"{slots}: found {found} in force, expected {over}; nothing was changed")
         _keep(bundle, slots)
         _remember(bundle, slots)
-        _make_active(slots, bundle.id)
+        if keep:
+            _make_active(slots, bundle.id)
+        else:
+            _point(slots / ACTIVE, bundle.id)
 
 
 def offer(bundle: Bundle, slots: Path) -> str:

@@ -1,7 +1,8 @@
 """Was the machine steady while it was listened to? Asked within each way of running, before it is learnt.
 
-Windows of one way of running lie near each other; a slow change is a chain of near windows and stays one group,
-a step to another speed or load leaves a gap and makes two. So conditions are no drift, and drift no conditions.
+Windows of one way of running lie near each other; a slow change is a chain of near windows and stays one
+group, a step to another speed or load leaves a gap and makes two. So conditions are no drift, nor drift
+conditions.
 """
 
 import math
@@ -24,7 +25,7 @@ Labels = NDArray[np.intp]
 MAIN = ("rms", "velocity", "kurtosis", "envelope")
 """Kinds of features that tell wear and warming; all are compared as ratios."""
 LINKED = 3.0
-"""Two windows nearer than this, in spreads (root mean square over the features), run alike; noise gives 1.4."""
+"""Two windows nearer than this, in spreads (RMS over the features), run alike; noise alone gives 1.4."""
 LEAST_SPREAD = 0.02
 """A machine steadier than this, in ln, would fall into many conditions."""
 CONDITION_WINDOWS = 8

@@ -1,0 +1,194 @@
+"""One sensor's learner: a first model, a new one when a person asks, and each grown until it is mature.
+
+The first model stands on few windows and says so; while it protects, gathering goes on and the baseline is
+learnt anew from twice as many windows, again and again, until it is full. Only a mature model, or one from
+outside, is kept as `previous`: what grew in between is not worth going back to.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from appliance.analysis import commission, ledger, provenance, signature, slots
+from appliance.analysis.bundle import Bundle
+from appliance.analysis.commission import Gathered
+from appliance.analysis.gathering import FIRST_WINDOWS, Gathering, full_windows, standing
+from appliance.analysis.ledger import Wish
+from appliance.analysis.stream import SensorStream
+from appliance.config import Config
+from appliance.daemon import Daemon, Worker
+from appliance.errors import BundleError, LearningError
+from appliance.records import GuardState, Learn, ModelAct, Severity
+
+log = logging.getLogger(__name__)
+
+
+class Learner:
+    """What is gathered outlives a stream, and the wish of a person outlives the process."""
+
+    def __init__(self, sensor: str, config: Config, daemon: Daemon, tell: Callable[[ModelAct], None]) -> None:
+        self._sensor = sensor
+        self._config = config
+        self._daemon = daemon
+        self._tell = tell
+        self._folder = config.bundle_dir(sensor)
+        self._gathering: Gathering | None = None
+        self._in_force: Bundle | None = None
+        self._active: str | None = None
+        self._grown = ""
+        self._training = False
+        self._wish: Wish | None = None
+        try:
+            self._wish = ledger.wish(self._folder)
+        except BundleError as fault:
+            self._say("learn.dropped", f"a wish for a new baseline cannot be read: {fault}", "warning")
+        if self._wish:
+            self._say("learn.resumed", "gathering for the new baseline begins again after a restart")
+
+    def attach(self, stream: SensorStream) -> None:
+        """A stream was opened, with the bundle in force if there is one: gather from it if there is need."""
+        self._in_force, self._active = stream.bundle, slots.target(self._folder, slots.ACTIVE)
+        full = full_windows(self._config.analysis.learn_s, stream.hop_s)
+        wanted, gathering = self._wanted(full), self._gathering
+        if gathering and stream.model != self._grown and not self._wish:
+            gathering = None
+            self._say("learn.ended", f"learning ended: {stream.model or 'no model'} is in force instead")
+        if gathering and not gathering.fits(stream.extractor, stream.hop_s):
+            gathering = None
+        if gathering is None:
+            gathering = Gathering(self._sensor, stream.extractor, stream.hop_s, full)
+            self._grown = stream.model
+        gathering.wanted, gathering.purpose = wanted, self._purpose()
+        self._gathering = stream.gathering = gathering if wanted else None
+
+    def asked(self, request: Learn, stream: SensorStream | None) -> None:
+        """A person wants a new baseline (`again`), or not any more (`cancel`)."""
+        if request.act == "again":
+            self._keep(Wish(request.who, request.why))
+            self._gathering = None
+        elif request.act == "cancel" and self._wish:
+            self._say("learn.cancelled", "no new baseline is learnt; the model in force stays")
+            self._keep(None)
+            self._gathering = None
+        if stream:
+            self.attach(stream)
+
+    def follow(self, state: GuardState) -> None:
+        """What the guard says of the machine; learning waits while an alarm stands or a zone is bad."""
+        if self._gathering:
+            self._gathering.stand(standing(state, self._sensor, again=self._wish is not None))
+
+    def turn(self, stream: SensorStream) -> None:
+        """Begin to learn, in a thread of its own, when enough is gathered and nothing drifted meanwhile."""
+        gathering = self._gathering
+        if self._training or gathering is None or gathering.progress < 1.0:
+            return
+        if drift := gathering.unsteady():
+            words = f"not learnt: {drift}; expected a steady machine; let it settle, or find what changes"
+            self._say("learn.refused", words, "warning")
+            return
+        self._training = True
+        parts, wish = gathering.parts(), self._wish
+        self._daemon.start(
+            f"learn-{self._sensor}", lambda worker: self._learn(worker, stream, parts, wish), stall_s=120.0
+        )
+
+    def _wanted(self, full: int) -> int:
+        """Windows until the next learning; 0: there is nothing to learn."""
+        if self._in_force is None or self._wish:
+            return FIRST_WINDOWS
+        return min(full, 2 * _windows(self._in_force)) if self._provisional(full) else 0
+
+    def _provisional(self, full: int) -> bool:
+        """Whether the model in force was learnt here, of fewer windows than a mature one, and not adapted."""
+        if self._in_force is None:
+            return False
+        manifest = self._in_force.manifest
+        if manifest.model.parent_sha256 or _windows(self._in_force) >= full:
+            return False
+        key = signature.own_key(self._config.device_key_path)
+        return manifest.origin.signer == signature.public_key(key)
+
+    def _purpose(self) -> str:
+        if self._wish:
+            return f" for the new baseline that {self._wish.who} asked for"
+        return " until the provisional model grows" if self._in_force else " for a provisional model"
+
+    def _learn(self, worker: Worker, stream: SensorStream, parts: list[Gathered], wish: Wish | None) -> None:
+        """Train in the background; blocks go on being windowed meanwhile."""
+
+        def progress(_: float) -> None:
+            worker.beat()
+            if worker.stop.is_set():
+                raise LearningError("interrupted by a stop; gathering starts anew at the next start")
+
+        started_s = time.monotonic()
+        try:
+            bundle = commission.learn(
+                parts,
+                stream.extractor,
+                sensor=self._sensor,
+                window_s=stream.window_s,
+                overlap=self._config.analysis.overlap,
+                created_utc_ns=time.time_ns(),
+                seed=self._config.analysis.seed,
+                progress=progress,
+            )
+            if wish is self._wish:  # nobody has changed their mind meanwhile
+                self._enforce(self._signed(bundle), stream, wish)
+                log.info("%s: learnt %s in %.1f s", self._sensor, bundle.id, time.monotonic() - started_s)
+        except (LearningError, BundleError) as fault:
+            if self._gathering:
+                self._gathering.forget_half()
+            if not worker.stop.is_set():
+                self._say("learn.failed", f"not learnt: {fault}", "warning")
+        self._training = False
+
+    def _enforce(self, bundle: Bundle, stream: SensorStream, wish: Wish | None) -> None:
+        """Put it in force. Raises BundleError: it cannot be written, or another is in force by now."""
+        full = full_windows(self._config.analysis.learn_s, stream.hop_s)
+        slots.enforce(bundle, self._folder, over=self._active, keep=not self._provisional(full))
+        self._grown = bundle.id
+        if wish:
+            self._keep(None)
+        if self._gathering:  # until the stream is opened anew with this bundle
+            self._gathering.wanted = max(self._gathering.windows + 1, 2 * _windows(bundle))
+        self._say("model.learnt", _told(bundle, full), "info", wish)
+
+    def _signed(self, bundle: Bundle) -> Bundle:
+        """What was learnt here, vouched for by this device's own key."""
+        key = signature.own_key(self._config.device_key_path)
+        serial = ledger.next_serial(signature.public_key(key), ledger.serials(self._folder))
+        return provenance.issue(bundle, key, serial=serial, machine=self._config.machine_of(self._sensor))
+
+    def _keep(self, wish: Wish | None) -> None:
+        """Have the wish outlive us, or be forgotten."""
+        self._wish = wish
+        try:
+            ledger.keep_wish(self._folder, wish)
+        except OSError as fault:
+            words = f"the wish for a new baseline cannot be written ({fault.strerror}): a restart forgets it"
+            self._say("learn.unkept", words, "warning")
+
+    def _say(self, event: str, words: str, severity: Severity = "info", wish: Wish | None = None) -> None:
+        """Into the guard's journal and our log."""
+        log.log(logging.INFO if severity == "info" else logging.WARNING, "%s: %s", self._sensor, words)
+        asked = wish or self._wish
+        who, why = (asked.who, asked.why) if asked else ("", "")
+        self._tell(ModelAct(self._sensor, event, words, severity, who, why))
+
+
+def _windows(bundle: Bundle) -> int:
+    return bundle.manifest.memory.windows
+
+
+def _told(bundle: Bundle, full: int) -> str:
+    """What a person should know of a model that was learnt."""
+    manifest, false = bundle.manifest, bundle.manifest.false_alarms
+    windows, ways = _windows(bundle), len(manifest.recordings)
+    grown = "mature" if windows >= full else f"provisional, grows to {full}"
+    return (
+        f"{bundle.id} learnt from {windows} windows ({grown}) of {ways} way{'s' * (ways > 1)} of running; "
+        f"threshold {bundle.threshold:.2f}, {false.delay_s:.0f} s above it is an alarm; at most "
+        f"{false.per_month:.1g} false ones a month, 90 % sure"
+    )
