@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from appliance.analysis import bundle as bundles
+from appliance.analysis.baseline import FEWEST_WINDOWS
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import level_of
 from appliance.analysis.condition import Conditions
@@ -27,6 +28,7 @@ from appliance.geometry import Geometry
 from appliance.records import Hypothesis, MachineState, Quality, SampleBlock, Score
 
 if TYPE_CHECKING:
+    from appliance.analysis.slow_change import SlowChange
     from appliance.analysis.trial import Shadow
 
 AXIS_NAMES = ("x", "y", "z")
@@ -38,6 +40,8 @@ EXAMINED_EVERY = 4
 """Where no score calls a window abnormal, one in so many is examined: a limit may be passed all the same."""
 CONDITION_S = 120.0
 """Running to gather in a new operating condition before it can be learnt, in the machine's own time."""
+_MOST_CONDITION = 600
+"""Windows of it that are enough in any case."""
 
 _UNKNOWN = Geometry()
 
@@ -78,7 +82,13 @@ class SensorStream:
         self._scorer: Scorer | None = None
         self.trial: Shadow | None = None
         """Another model that is run beside the one in force."""
+        self.bundle: Bundle | None = None
+        """In force."""
         self.novelty: NoveltyWatch | None = None
+        self.slow_change: SlowChange | None = None
+        """Gathers known running, where slow change is to be followed."""
+        self.may_learn = True
+        """Whether what runs now may be gathered to be learnt on top of the bundle."""
         self._drift: PageHinkley | None = None
         self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
         self._state = MachineState.UNKNOWN
@@ -95,10 +105,11 @@ class SensorStream:
     def adopt(self, bundle: Bundle) -> None:
         """Score with this bundle from the next window on. Raises BundleError if it does not fit."""
         self.require(bundle)
-        self._scorer = Scorer(bundle)
+        self.bundle, self._scorer = bundle, Scorer(bundle)
         self._examiner.normal = bundle.manifest.normal
         conditions = Conditions(self._scorer.memory, self._scorer.standard, self.extractor.features)
-        self.novelty = NoveltyWatch(conditions)
+        wanted = max(FEWEST_WINDOWS, min(_MOST_CONDITION, round(CONDITION_S / self.hop_s)))
+        self.novelty = NoveltyWatch(conditions, wanted)
         self._drift = PageHinkley(len(self.extractor.names) + 1)
         lowest = bundle.manifest.windows.lowest_level
         self._gate = MachineStateGate(OFF_SHARE * lowest, self._settings.settle_s)
@@ -147,20 +158,24 @@ class SensorStream:
         hypotheses = self._examine(analysed, abnormal=value > self._scorer.threshold)
         if self._state is MachineState.RUNNING:
             metrics |= self._drifted(analysed, value)
-        reason, share = self._condition(window, analysed, metrics.get("speed_hz"), value)
+        new = self._condition(window, analysed, metrics, value)
+        watch = self.novelty
+        reason = ""
+        if watch and (new or not watch.finding):
+            reason = watch.words(window.t1_mono_ns, self.hop_s)
         compute_ms = (time.perf_counter() - started_s) * 1e3
         if self.trial and self._state is MachineState.RUNNING:
             abnormal = value >= self._scorer.threshold
             metrics |= self.trial.window(analysed.features, abnormal=abnormal, took_ms=took_ms)
         return self._score(
             window,
-            Quality.LEARNING if reason else Quality.OK,
+            Quality.LEARNING if new else Quality.OK,
             value=value,
             threshold=self._scorer.threshold,
             top=top,
             metrics=metrics,
             compute_ms=compute_ms,
-            progress=share if reason else progress,
+            progress=watch.progress if watch and reason else progress,
             reason=reason or learning,
             hypotheses=hypotheses,
         )
@@ -193,32 +208,32 @@ class SensorStream:
         if self.gathering is not None:
             self.gathering.unusable(window.validity)
             reason = self.gathering.words()
-        return self._score(
-            window, Quality.NOT_OK, hypotheses=sensor_fault(window.validity), reason=reason
-        )
+        return self._score(window, Quality.NOT_OK, hypotheses=sensor_fault(window.validity), reason=reason)
 
     def _forget(self) -> None:
         self._examiner.forget()
         self._hypotheses, self._unexamined = (), 0
 
-    def _condition(
-        self, window: Window, analysed: Analysed, speed_hz: float | None, value: float
-    ) -> tuple[str, float]:
-        """Words and share gathered if this window is of a new operating condition, else "" and 1."""
-        if self.novelty is None or self._scorer is None:
-            return "", 1.0
+    def _condition(self, window: Window, analysed: Analysed, metrics: dict[str, float], value: float) -> bool:
+        """Whether this window is of a new operating condition."""
+        watch = self.novelty
+        if watch is None or self._scorer is None:
+            return False
         standardised = self._scorer.standard(analysed.features)
         if self._state is MachineState.OFF:
-            self.novelty.rested(standardised)
+            watch.rested(standardised)
         if self._state is not MachineState.RUNNING:
-            return "", 1.0
-        seen = Seen(analysed.features, standardised, speed_hz, value > self._scorer.threshold)
-        finding = self.novelty.ran(seen, window.t0_mono_ns)
-        if finding is None:
-            return "", 1.0
-        gathered_s = len(self.novelty.gathered) * self.hop_s
-        words = f"new operating condition ({finding.words}), {gathered_s:.0f} of {CONDITION_S:.0f} s gathered"
-        return words, min(1.0, gathered_s / CONDITION_S)
+            return False
+        speed_hz = metrics.get("speed_hz")
+        lines = self._examiner.figures(analysed, speed_hz) if watch.gathering else {}
+        over = value > self._scorer.threshold
+        seen = Seen(analysed.features, standardised, speed_hz, over, level_of(metrics), lines)
+        if watch.ran(seen, window.t0_mono_ns, may_learn=self.may_learn):
+            return True
+        if self.slow_change:
+            at_s = window.t0_mono_ns * 1e-9
+            self.slow_change.ran(analysed.features, speed_hz, at_s, may_learn=self.may_learn)
+        return False
 
     def _drifted(self, analysed: Analysed, value: float) -> dict[str, float]:
         """Drift of the score and of the feature that drifts most: from 1 on its mean has changed."""
