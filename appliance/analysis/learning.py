@@ -122,7 +122,6 @@ class Learner:
             if worker.stop.is_set():
                 raise LearningError("interrupted by a stop; gathering starts anew at the next start")
 
-        started_s = time.monotonic()
         try:
             bundle = commission.learn(
                 parts,
@@ -136,7 +135,6 @@ class Learner:
             )
             if wish is self._wish:  # nobody has changed their mind meanwhile
                 self._enforce(self._signed(bundle), stream, wish)
-                log.info("%s: learnt %s in %.1f s", self._sensor, bundle.id, time.monotonic() - started_s)
         except (LearningError, BundleError) as fault:
             if self._gathering:
                 self._gathering.forget_half()
@@ -188,7 +186,7 @@ def _told(bundle: Bundle, full: int) -> str:
     windows, ways = _windows(bundle), len(manifest.recordings)
     grown = "mature" if windows >= full else f"provisional, grows to {full}"
     return (
-        f"{bundle.id} learnt from {windows} windows ({grown}) of {ways} way{'s' * (ways > 1)} of running; "
+        f"learnt {bundle.id} from {windows} windows ({grown}) of {ways} way{'s' * (ways > 1)} of running; "
         f"threshold {bundle.threshold:.2f}, {false.delay_s:.0f} s above it is an alarm; at most "
         f"{false.per_month:.1g} false ones a month, 90 % sure"
     )
