@@ -341,11 +341,12 @@ class Learn(msgspec.Struct, frozen=True, tag=True):
     """A person asks analysis, through the guard, to learn; how it goes is told by scores and events.
 
     again: a new baseline; the one in force stays in force until it is there, and is kept as previous.
-    accept: the new operating condition that was gathered is normal. cancel: neither. sensor: "" for every.
+    accept: the new operating condition that was gathered is normal; refuse: it is not, its scores count.
+    cancel: no new baseline. sensor: "" for every.
     """
 
     sensor: str
-    act: Literal["again", "accept", "cancel"]
+    act: Literal["again", "accept", "refuse", "cancel"]
     who: str
     why: str
 

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from appliance.analysis import commission, ledger, provenance, signature, slots
+from appliance.analysis import commission, ledger, own, signature, slots
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import Gathered
 from appliance.analysis.gathering import FIRST_WINDOWS, Gathering, full_windows, standing
@@ -134,7 +134,7 @@ class Learner:
                 progress=progress,
             )
             if wish is self._wish:  # nobody has changed their mind meanwhile
-                self._enforce(self._signed(bundle), stream, wish)
+                self._enforce(own.signed(bundle, self._config, self._sensor), stream, wish)
         except (LearningError, BundleError) as fault:
             if self._gathering:
                 self._gathering.forget_half()
@@ -152,12 +152,6 @@ class Learner:
         if self._gathering:  # until the stream is opened anew with this bundle
             self._gathering.wanted = max(self._gathering.windows + 1, 2 * _windows(bundle))
         self._say("model.learnt", _told(bundle, full), "info", wish)
-
-    def _signed(self, bundle: Bundle) -> Bundle:
-        """What was learnt here, vouched for by this device's own key."""
-        key = signature.own_key(self._config.device_key_path)
-        serial = ledger.next_serial(signature.public_key(key), ledger.serials(self._folder))
-        return provenance.issue(bundle, key, serial=serial, machine=self._config.machine_of(self._sensor))
 
     def _keep(self, wish: Wish | None) -> None:
         """Have the wish outlive us, or be forgotten."""

@@ -8,6 +8,7 @@ from appliance import wire
 from appliance.analysis import bundle as bundles
 from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration
+from appliance.analysis.adapter import Adapter
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.learning import Learner
 from appliance.analysis.recorder import Recorder
@@ -36,9 +37,9 @@ class Analysis:
         self._rollouts: dict[str, Rollout] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
-        self._guard: GuardState | None = None
         self._acts: deque[ModelAct] = deque(maxlen=_MOST_ACTS)
         self._learners = {name: Learner(name, config, daemon, self.tell) for name in self._nominal_hz}
+        self._adapters = {name: Adapter(name, config, daemon, self.tell) for name in self._nominal_hz}
         self.connected = False
 
     def tell(self, act: ModelAct) -> None:
@@ -64,7 +65,6 @@ class Analysis:
 
     def _follow(self, worker: Worker, link: wire.Link) -> None:
         self._streams.clear()  # a new guard numbers its blocks anew
-        self._guard = None
         while not worker.stop.is_set():
             worker.beat()
             while self._acts:
@@ -76,9 +76,9 @@ class Analysis:
                 if isinstance(message, SampleBlock):
                     self._block(link, message)
                 elif isinstance(message, GuardState):
-                    self._guard = message
-                    for learner in self._learners.values():
+                    for sensor, learner in self._learners.items():
                         learner.follow(message)
+                        self._adapters[sensor].follow(message)
                 elif isinstance(message, Learn):
                     self._asked(message)
 
@@ -91,6 +91,7 @@ class Analysis:
         for sensor, learner in self._learners.items():
             if request.sensor in ("", sensor):
                 learner.asked(request, self._streams.get(sensor))
+                self._adapters[sensor].asked(request, self._streams.get(sensor))
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
         stream = self._streams.get(block.sensor) or self._open(block)
@@ -102,12 +103,14 @@ class Analysis:
             del self._streams[block.sensor]
             return
         self._learners[block.sensor].turn(stream)
+        self._adapters[block.sensor].turn(stream)
 
     def _open(self, block: SampleBlock) -> SensorStream:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""
         rate_hz = self._nominal_hz.get(block.sensor) or block.rate_hz
         settings, geometry = self._config.analysis, self._config.geometry
-        self._rollouts[block.sensor] = Rollout(self._config.bundle_dir(block.sensor), self._config.models)
+        folder = self._config.bundle_dir(block.sensor)
+        self._rollouts[block.sensor] = Rollout(folder, self._config.models, self.tell)
         bundle = self._active(block.sensor)
         try:
             bundle = bundle and self.acceleration.accelerate(block.sensor, bundle)
@@ -119,6 +122,7 @@ class Analysis:
             stream = SensorStream(block.sensor, rate_hz, block.axes, settings, geometry=geometry)
         self._streams[block.sensor] = stream
         self._learners[block.sensor].attach(stream)
+        self._adapters[block.sensor].attach(stream)
         if stream.model:
             log.info("%s: model %s in force", block.sensor, stream.model)
         return stream
