@@ -149,6 +149,12 @@ def _model(arguments: argparse.Namespace) -> int:
     return model.run(arguments)
 
 
+def _condition(arguments: argparse.Namespace) -> int:
+    from appliance.desk import condition
+
+    return condition.run(arguments)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from appliance.desk import demo
 
@@ -194,6 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     _recording_commands(add)
     _evidence_commands(add("evidence", _evidence, "what was kept of each alarm; is it as it was written?"))
     _model_commands(add("model", _model, "the models of the sensors: look, install, try, promote, roll back"))
+    _condition_commands(
+        add("condition", _condition, "new operating conditions: what is gathered, is it normal?")
+    )
     bench = add("bench", _bench, "features, inference and event store timed on this device")
     bench.add_argument("--json", action="store_true")
     return parser
@@ -314,6 +323,21 @@ def _model_commands(model: argparse.ArgumentParser) -> None:
     sign.add_argument(
         "--days", type=float, default=0.0, help="may be installed for so long (default: for ever)"
     )
+
+
+def _condition_commands(condition: argparse.ArgumentParser) -> None:
+    acts = condition.add_subparsers(required=True, metavar="ACT", dest="act")
+    for name, text in (
+        ("list", "what is known of each sensor"),
+        ("accept", "what was gathered is normal: adapt the model to it; refused while an alarm stands"),
+        ("refuse", "it is not normal: its scores count until the machine runs in a known way again"),
+    ):
+        sub = acts.add_parser(name, help=text, description=text)
+        _config_argument(sub)
+        if name != "list":
+            sub.add_argument("--sensor", metavar="NAME", help="which one, where there are several")
+            sub.add_argument("--who", required=True)
+            sub.add_argument("--why", required=True)
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:
