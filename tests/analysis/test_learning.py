@@ -1,0 +1,180 @@
+"""The learner in its process, beside a real guard: it matures, begins again, keeps a wish, and gives way."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from appliance_processes import Folder, end
+
+from appliance.analysis import bundle as bundles
+from appliance.analysis import ledger, slots
+from appliance.analysis.gathering import FIRST_WINDOWS
+from appliance.records import Event, GuardState, Learn, Notice, Reply, Score
+
+PATIENCE_S = 30.0
+MATURE_S, GROWING_S = 1.0, 100.0
+"""Learning times: of a first model that is mature at once, and of 156 windows, four times a first one."""
+GROWN = 156
+
+
+class Box(Folder):
+    """Guard and analysis on a machine that runs thirty times faster; what the guard tells is kept."""
+
+    def begin(self, learn_s: float) -> None:
+        self.write(speed=30.0, rate_hz=2000.0, learn_s=learn_s)
+        self.start("guard")
+        self.analysis = self.start("analysis")
+        self.link = self.connect()
+        self.events: list[Event] = []
+        self.scores: list[Score] = []
+
+    @property
+    def slots(self) -> Path:
+        return self.folder / "state" / "bundles" / "de"
+
+    def until(self, wanted: Callable[[], object], what: str) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while not wanted():
+            assert time.monotonic() < end_s, f"no {what}; {[event.message for event in self.events]}"
+            message = self.link.receive()
+            if isinstance(message, Notice):
+                self.events.append(message.event)
+            elif isinstance(message, GuardState):
+                self.scores += message.scores
+            elif message is None:
+                time.sleep(0.01)
+
+    def told(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.type == kind]
+
+    def learnt(self, times: int) -> str:
+        """Wait until so many models were learnt; the id of the one in force."""
+        self.until(lambda: len(self.told("model.learnt")) >= times, f"model number {times}")
+        return str(slots.target(self.slots, slots.ACTIVE))
+
+    def windows(self) -> int:
+        active = slots.active(self.slots)
+        assert active is not None
+        return active.manifest.memory.windows
+
+    def want(self, act: str) -> Reply:
+        """Ask as `appliance commission` does."""
+        link = self.connect()
+        try:
+            link.send(Learn("de", act, "anna", "bearing replaced"))  # type: ignore[arg-type]
+            end_s = time.monotonic() + 3.0
+            while time.monotonic() < end_s:
+                message = link.receive()
+                if isinstance(message, Reply):
+                    return message
+                time.sleep(0.005)
+            raise AssertionError("no reply")
+        finally:
+            link.close()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    one = Box(tmp_path)
+    yield one
+    one.close()
+
+
+def test_a_provisional_model_matures_and_takes_no_slot_but_its_own(box: Box) -> None:
+    box.begin(GROWING_S)
+    first = box.learnt(1)
+    assert FIRST_WINDOWS <= box.windows() < GROWN
+    assert (
+        f"learnt {first} from {FIRST_WINDOWS} windows (provisional, grows to {GROWN})"
+        in box.events[-1].message
+    )
+    box.until(lambda: any(score.model == first for score in box.scores), "score of the provisional model")
+    box.until(lambda: "until the provisional model grows" in box.scores[-1].reason, "word of its growing")
+    assert box.scores[-1].value is not None
+    box.learnt(3)
+    assert box.windows() == GROWN
+    assert "(mature)" in box.told("model.learnt")[-1].message
+    assert slots.target(box.slots, slots.PREVIOUS) is None
+    last = str(slots.target(box.slots, slots.ACTIVE))
+    box.until(lambda: box.scores[-1].model == last and box.scores[-1].reason == "", "an end of learning")
+
+
+def test_a_new_baseline_keeps_the_old_one_while_it_is_gathered_and_after_it_has_grown(box: Box) -> None:
+    box.begin(MATURE_S)
+    old = box.learnt(1)
+    end(box.analysis)
+    box.write(speed=30.0, rate_hz=2000.0, learn_s=51.2)  # 80 windows: what is there now has fewer
+    box.analysis = box.start("analysis")
+    assert box.learnt(2) != old
+    mature = box.learnt(2)
+    assert box.windows() == 80
+    assert slots.target(box.slots, slots.PREVIOUS) is None
+    assert box.want("again").message == "asked: learn a new baseline"
+    box.until(lambda: "new baseline that anna asked for" in box.scores[-1].reason, "word of the new one")
+    assert (box.scores[-1].model, box.scores[-1].value is not None) == (mature, True)
+    new = box.learnt(3)
+    [asked] = box.told("learn.asked")
+    made = box.told("model.learnt")[2]
+    assert (made.who, made.why) == (asked.who, asked.why) == ("anna", "bearing replaced")
+    assert (slots.target(box.slots, slots.PREVIOUS), ledger.wish(box.slots)) == (mature, None)
+    assert box.learnt(4) != new
+    assert slots.target(box.slots, slots.PREVIOUS) == mature
+    assert bundles.load(box.slots / slots.PREVIOUS).id == mature
+
+
+def test_a_wish_outlives_a_killed_process_and_the_guard(box: Box) -> None:
+    box.begin(MATURE_S)
+    old = box.learnt(1)
+    assert box.want("again").ok
+    box.until(lambda: ledger.wish(box.slots), "a wish on disk")
+    box.analysis.kill()
+    box.analysis.wait()
+    box.analysis = box.start("analysis")
+    box.until(lambda: box.told("learn.resumed"), "word of the wish")
+    assert box.told("learn.resumed")[0].who == "anna"
+    assert box.learnt(2) != old
+    assert slots.target(box.slots, slots.PREVIOUS) == old
+
+
+def test_a_wish_is_taken_back(box: Box) -> None:
+    box.begin(MATURE_S)
+    old = box.learnt(1)
+    assert box.want("cancel").ok
+    assert box.want("again").ok
+    box.until(lambda: "new baseline" in box.scores[-1].reason if box.scores else False, "word of the new one")
+    assert box.want("cancel").ok
+    box.until(lambda: box.told("learn.cancelled"), "word of its end")
+    box.until(lambda: box.scores[-1].reason == "", "an end of gathering")
+    assert len(box.told("learn.cancelled")) == 1  # the first had nothing to take back
+    assert ledger.wish(box.slots) is None
+    assert slots.target(box.slots, slots.ACTIVE) == old
+
+
+def test_another_model_in_force_ends_the_growing(box: Box) -> None:
+    box.begin(GROWING_S)
+    first = slots.active(box.slots) if box.learnt(1) else None
+    assert first is not None
+    other = bundles.Bundle(first.manifest, first.network, first.runner, dict(first.files))
+    box.learnt(2)
+    slots.enforce(other, box.slots)
+    box.until(lambda: box.told("learn.ended"), "word of its end")
+    assert first.id in box.told("learn.ended")[0].message
+
+
+def test_a_sensor_that_is_not_there_is_refused(box: Box) -> None:
+    box.begin(MATURE_S)
+    box.until(lambda: box.scores, "a score")
+    box.link.send(Learn("nde", "again", "anna", "why not"))
+    box.until(lambda: box.told("learn.refused"), "a refusal")
+    assert box.told("learn.refused")[0].message.endswith(
+        "no such sensor; expected one of de; ask again with its name"
+    )
+
+
+def test_a_damaged_wish_is_told_not_obeyed(box: Box) -> None:
+    box.slots.mkdir(parents=True)
+    (box.slots / ledger.WISH).write_text("{")
+    box.begin(MATURE_S)
+    box.until(lambda: box.told("learn.dropped"), "word of it")
+    box.learnt(1)
