@@ -95,6 +95,12 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _commission(arguments: argparse.Namespace) -> int:
+    from appliance.desk import commission
+
+    return commission.run(arguments)
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from appliance.desk import status
 
@@ -193,6 +199,14 @@ def _parser() -> argparse.ArgumentParser:
     _config_argument(selftest)
     selftest.add_argument("--dry", action="store_true", help="leave the relay alone")
     selftest.add_argument("--json", action="store_true")
+    commission = add("commission", _commission, "guided at a terminal, from plugged in to guarded")
+    _config_argument(commission)
+    act = commission.add_mutually_exclusive_group()
+    act.add_argument("--simulate", action="store_true", help="practise on a simulated machine of its own")
+    act.add_argument("--again", action="store_true", help="learn a new baseline, as after maintenance")
+    act.add_argument("--cancel", action="store_true", help="take the wish for a new baseline back")
+    commission.add_argument("--who", default="", help="with --again and --cancel")
+    commission.add_argument("--why", default="", help="the same")
     status = add("status", _status, "what the running guard sees now")
     _config_argument(status)
     status.add_argument("--json", action="store_true")

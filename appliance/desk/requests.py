@@ -63,6 +63,12 @@ def state(config: Path) -> GuardState:
         link.close()
 
 
+def not_heard(socket: Path, fault: PermissionError) -> ApplianceError:
+    """Why the guard does not hear us, in words."""
+    words = "the guard hears root, its own user and group; ask as one of them"
+    return ApplianceError(f"{socket}: {fault.strerror}; {words}")
+
+
 def seconds(text: str) -> float:
     """`90s`, `30m`, `2h` in seconds. Raises ApplianceError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text, re.ASCII)
@@ -101,9 +107,7 @@ def connect(config: Path) -> wire.Link:
     try:
         return wire.connect(path, Hello("status"))
     except PermissionError as fault:
-        raise ApplianceError(
-            f"{path}: {fault.strerror}; the guard hears root, its own user and group; ask as one of them"
-        ) from fault
+        raise not_heard(path, fault) from fault
     except (OSError, wire.Closed) as fault:
         raise ApplianceError(f"{path}: no guard answers ({fault}); start it with `appliance run`") from fault
 

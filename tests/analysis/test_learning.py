@@ -110,6 +110,7 @@ def test_a_new_baseline_keeps_the_old_one_while_it_is_gathered_and_after_it_has_
     mature = box.learnt(2)
     assert box.windows() == 80
     assert slots.target(box.slots, slots.PREVIOUS) is None
+    box.until(lambda: box.scores and box.scores[-1].model == mature, "score of the mature model")
     assert box.want("again").message == "asked: learn a new baseline"
     box.until(lambda: "new baseline that anna asked for" in box.scores[-1].reason, "word of the new one")
     assert (box.scores[-1].model, box.scores[-1].value is not None) == (mature, True)
