@@ -134,7 +134,8 @@ class Score(msgspec.Struct, frozen=True, tag=True):
 
     hypotheses: of the last seconds, strongest first, at most three; renewed at least every few windows.
     metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
-    reason: why it is LEARNING although a model is in force.
+    reason: why it is LEARNING although a model is in force. delay_s: so long it must stay above the
+    threshold to be an Alert, as the model asks; None: it does not say.
     """
 
     sensor: str
@@ -151,6 +152,7 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     compute_ms: float = 0.0
     hypotheses: tuple[Hypothesis, ...] = ()
     reason: str = ""
+    delay_s: float | None = None
 
 
 class EventKind(Enum):

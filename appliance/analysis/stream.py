@@ -20,8 +20,9 @@ from appliance.analysis.examine import Examiner
 from appliance.analysis.features import Analysed, Extractor
 from appliance.analysis.gathering import Gathering, full_windows
 from appliance.analysis.machine_state import MachineStateGate
-from appliance.analysis.novelty import NoveltyWatch, Seen
+from appliance.analysis.novelty import STRETCH, NoveltyWatch, Seen
 from appliance.analysis.scorer import Scorer
+from appliance.analysis.tail import LONGEST_RUN
 from appliance.analysis.window import Window, Windower
 from appliance.config import Analysis
 from appliance.geometry import Geometry
@@ -87,6 +88,8 @@ class SensorStream:
         self.novelty: NoveltyWatch | None = None
         self.slow_change: SlowChange | None = None
         """Gathers known running, where slow change is to be followed."""
+        self.delay_s: float | None = None
+        """How long the score must stay above its threshold to be an Alert, as the model asks."""
         self.may_learn = True
         """Whether what runs now may be gathered to be learnt on top of the bundle."""
         self._drift: PageHinkley | None = None
@@ -111,6 +114,9 @@ class SensorStream:
         wanted = max(FEWEST_WINDOWS, min(_MOST_CONDITION, round(CONDITION_S / self.hop_s)))
         self.novelty = NoveltyWatch(conditions, wanted)
         self._drift = PageHinkley(len(self.extractor.names) + 1)
+        asked = bundle.manifest.false_alarms.delay_windows
+        in_a_row = min(max(asked, STRETCH + 1), LONGEST_RUN)  # a new condition is known before it is an Alert
+        self.delay_s = (in_a_row - 1.5) * self.hop_s  # half a window early: no clock keeps the last one out
         lowest = bundle.manifest.windows.lowest_level
         self._gate = MachineStateGate(OFF_SHARE * lowest, self._settings.settle_s)
 
@@ -175,6 +181,7 @@ class SensorStream:
             top=top,
             metrics=metrics,
             compute_ms=compute_ms,
+            delay_s=self.delay_s,
             progress=watch.progress if watch and reason else progress,
             reason=reason or learning,
             hypotheses=hypotheses,
