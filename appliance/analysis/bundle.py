@@ -26,7 +26,6 @@ SIGNATURE = "SHA256SUMS.sig"
 LARGEST_FILE = 8 << 20
 _REMEDY = "restore the bundle from where it came, or learn it again"
 GOLDEN_VECTORS = 16
-RATE_TOLERANCE = 0.01
 FOREIGN_LSB = 4
 """A backend without golden outputs of its own may differ from numpy's by this much: builtin TFLite kernels
 round twice and were 1–2 LSB off."""
@@ -211,7 +210,7 @@ def require(bundle: Bundle, *, names: tuple[str, ...], rate_hz: float, n: int) -
             f"bundle {bundle.id}: a base for any machine, expected a baseline of this one; learn one: the "
             "appliance calibrates a base only where it is shipped with it"
         )
-    if abs(rate_hz / manifest.sensor.rate_hz - 1) > RATE_TOLERANCE or n != manifest.windows.n:
+    if abs(rate_hz / manifest.sensor.rate_hz - 1) > 0.01 or n != manifest.windows.n:
         raise BundleError(
             f"bundle {bundle.id}: made for {manifest.windows.n} samples at {manifest.sensor.rate_hz:g} Hz, "
             f"found {n} at {rate_hz:g} Hz; learn a baseline for this sensor"

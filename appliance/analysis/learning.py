@@ -47,19 +47,22 @@ class Learner:
 
     def attach(self, stream: SensorStream) -> None:
         """A stream was opened, with the bundle in force if there is one: gather from it if there is need."""
-        self._in_force, self._active = stream.bundle, slots.target(self._folder, slots.ACTIVE)
+        of_base = stream.bundle is not None and stream.bundle.manifest.base.name
+        self._in_force = None if of_base else stream.bundle
+        self._active = slots.target(self._folder, slots.ACTIVE)
+        in_force = _id(self._in_force)
         full = full_windows(self._config.analysis.learn_s, stream.hop_s)
         wanted, gathering = self._wanted(full), self._gathering
-        if gathering and stream.model != self._grown and not self._wish:
+        if gathering and in_force != self._grown and not self._wish:
             gathering = None
-            self._say("learn.ended", f"learning ended: {stream.model or 'no model'} is in force instead")
+            self._say("learn.ended", f"learning ended: {in_force or 'no model'} is in force instead")
         if gathering and not gathering.fits(stream.extractor, stream.hop_s):
             gathering = None
         if gathering is None:
             gathering = Gathering(self._sensor, stream.extractor, stream.hop_s, full)
-            self._grown = stream.model
         gathering.wanted, gathering.purpose = wanted, self._purpose()
         self._gathering = stream.gathering = gathering if wanted else None
+        self._grown = in_force
 
     def asked(self, request: Learn, stream: SensorStream | None) -> None:
         """A person wants a new baseline (`again`), or not any more (`cancel`)."""
@@ -81,7 +84,10 @@ class Learner:
     def turn(self, stream: SensorStream) -> None:
         """Begin to learn, in a thread of its own, when enough is gathered and nothing drifted meanwhile."""
         gathering = self._gathering
-        if self._training or gathering is None or gathering.progress < 1.0:
+        taken_up = (
+            _id(self._in_force) == self._grown
+        )  # what was learnt last: the stream is opened anew with it
+        if self._training or not taken_up or gathering is None or gathering.progress < 1.0:
             return
         if drift := gathering.unsteady():
             words = f"not learnt: {drift}; expected a steady machine; let it settle, or find what changes"
@@ -149,8 +155,6 @@ class Learner:
         self._grown = bundle.id
         if wish:
             self._keep(None)
-        if self._gathering:  # until the stream is opened anew with this bundle
-            self._gathering.wanted = max(self._gathering.windows + 1, 2 * _windows(bundle))
         self._say("model.learnt", _told(bundle, full), "info", wish)
 
     def _keep(self, wish: Wish | None) -> None:
@@ -170,8 +174,17 @@ class Learner:
         self._tell(ModelAct(self._sensor, event, words, severity, who, why))
 
 
+def _id(bundle: Bundle | None) -> str:
+    return bundle.id if bundle else ""
+
+
 def _windows(bundle: Bundle) -> int:
     return bundle.manifest.memory.windows
+
+
+def few(number: float) -> str:
+    """A small number as a person says it: 0.03, 0.8, 12."""
+    return f"{number:.0f}" if number >= 1 else f"{number:.1g}"
 
 
 def _told(bundle: Bundle, full: int) -> str:
@@ -182,5 +195,5 @@ def _told(bundle: Bundle, full: int) -> str:
     return (
         f"learnt {bundle.id} from {windows} windows ({grown}) of {ways} way{'s' * (ways > 1)} of running; "
         f"threshold {bundle.threshold:.2f}, {false.delay_s:.0f} s above it is an alarm; at most "
-        f"{false.per_month:.1g} false ones a month, 90 % sure"
+        f"{few(false.per_month)} false ones a month, 90 % sure"
     )

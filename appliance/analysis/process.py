@@ -5,6 +5,7 @@ import select
 from collections import deque
 
 from appliance import wire
+from appliance.analysis import base as bases
 from appliance.analysis import bundle as bundles
 from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration
@@ -35,6 +36,7 @@ class Analysis:
         self._nominal_hz = {spec.name: spec.rate_hz for spec in config.vibration}
         self._streams: dict[str, SensorStream] = {}
         self._rollouts: dict[str, Rollout] = {}
+        self._bases: dict[str, Bundle | None] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
         self._acts: deque[ModelAct] = deque(maxlen=_MOST_ACTS)
@@ -95,6 +97,8 @@ class Analysis:
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
         stream = self._streams.get(block.sensor) or self._open(block)
+        if stream.bundle is None:
+            self._calibrate(stream)
         for score in stream.push(block):
             told = self.acceleration.told(score)
             link.send(told)
@@ -125,7 +129,33 @@ class Analysis:
         self._adapters[block.sensor].attach(stream)
         if stream.model:
             log.info("%s: model %s in force", block.sensor, stream.model)
+        else:
+            self._bases[block.sensor] = self._base(stream)
         return stream
+
+    def _base(self, stream: SensorStream) -> Bundle | None:
+        """What is shipped for such a sensor."""
+        try:
+            return bases.find(stream.extractor)
+        except BundleError as fault:
+            log.warning("%s: base model refused: %s; going on without it", stream.sensor, fault)
+            return None
+
+    def _calibrate(self, stream: SensorStream) -> None:
+        """Score with the base model, in memory alone, until the first model of this machine's own."""
+        base, gathering = self._bases[stream.sensor], stream.gathering
+        if base is None or gathering is None or gathering.windows < base.manifest.base.windows:
+            return
+        bundle = bases.calibrate(base, gathering.gathered, stream.extractor)
+        bundle = self.acceleration.accelerate(stream.sensor, bundle)
+        stream.adopt(bundle)
+        stream.novelty = None  # a condition is learnt by a model of the machine's own
+        gathering.wanted = min(gathering.full, bases.OWN_WINDOWS)
+        gathering.purpose = " until its own model replaces the base"
+        self._recorder.model(stream.sensor, bundle)
+        name = base.manifest.base.name
+        words = f"{bundle.id} in force: base {name}, calibrated on {gathering.windows} windows; provisional"
+        self.tell(ModelAct(stream.sensor, "model.calibrated", words))
 
     def _active(self, sensor: str) -> Bundle | None:
         folder = self._config.bundle_dir(sensor)
