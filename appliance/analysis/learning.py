@@ -84,9 +84,7 @@ class Learner:
     def turn(self, stream: SensorStream) -> None:
         """Begin to learn, in a thread of its own, when enough is gathered and nothing drifted meanwhile."""
         gathering = self._gathering
-        taken_up = (
-            _id(self._in_force) == self._grown
-        )  # what was learnt last: the stream is opened anew with it
+        taken_up = _id(self._in_force) == self._grown  # by a stream opened anew
         if self._training or not taken_up or gathering is None or gathering.progress < 1.0:
             return
         if drift := gathering.unsteady():

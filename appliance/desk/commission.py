@@ -11,6 +11,7 @@ from appliance.analysis import bundle as bundles
 from appliance.analysis import manifest as manifests
 from appliance.analysis import slots
 from appliance.analysis.gathering import full_windows
+from appliance.analysis.learning import few
 from appliance.analysis.manifest import Manifest
 from appliance.config import Config
 from appliance.desk import machine_class, requests, sensing
@@ -21,8 +22,9 @@ from appliance.preset import find
 from appliance.records import GuardState, Hello, Learn, Level, MachineState, Message, Notice, Quality, Score
 
 INTERRUPTED = 130
-_PATIENCE_S = 15.0
-_QUIET = ("guard.started", "relay.energised", "learn.asked", "model.changed")
+_PATIENCE_S = 10.0
+_QUIET = ("boot", "relay.energised", "learn.asked", "model.changed")
+"""Types of events that say nothing new here."""
 _UNITS = {"m/s2": "m/s²", "degC": "°C", "degC/min": "°C/min", "x threshold": "× threshold"}
 
 
@@ -59,20 +61,20 @@ class Commissioning:
         self._config = check.load(path)
         self._practice = practice
         self._again = again
-        self._asked = False
         self._before: dict[str, str] = {}
         self._state: GuardState | None = None
         self._began_ns = 0
         self._link: wire.Link | None = None
-        self._heard_s = time.monotonic()
+        self._heard_s = 0.0
 
     def run(self) -> int:
         """Every step in order. Raises ApplianceError: no guard answers."""
+        if self._practice is None:
+            requests.state(self._path)  # before anything is asked
         self._kind_of_machine()
-        if self._practice:
-            self._practice.start()
-        state = self._next()
-        self._began_ns = state.at_mono_ns
+        self._heard_s = time.monotonic()
+        plugged_in_ns = self._practice.start() if self._practice else None
+        self._began_ns = self._next().at_mono_ns if plugged_in_ns is None else plugged_in_ns
         if not self._sensors():
             return 1
         self._limits(self._next())
@@ -98,7 +100,7 @@ class Commissioning:
         self.screen.heading("1  Kind of machine")
         if not self._config.machine.preset:
             starts = "from the start below" if self._practice else "from the next start of the guard on"
-            self._config = machine_class.choose(self._path, self._config, starts)
+            self._config = machine_class.choose(self._path, self._config, starts, self.screen)
         if preset := find(self._config.machine.preset):
             edges = " / ".join(f"{edge:g}" for edge in preset.zones.edges_mms)
             self.screen.line(f"{self._config.machine.preset}: zones A/B, B/C, C/D at {edges} mm/s")
@@ -109,9 +111,10 @@ class Commissioning:
         self.screen.heading("2  Sensors, as the guard sees them")
         deadline_s = time.monotonic() + _PATIENCE_S
         while True:
-            findings = sensing.told(self._config, self._next())
+            state = self._next()
+            findings = sensing.told(self._config, state)
             sound = all(one.verdict == "ok" for one in findings)
-            if sound or time.monotonic() > deadline_s:
+            if (sound and (state.relay_energised or state.tripped)) or time.monotonic() > deadline_s:
                 break
         for one in findings:
             self.screen.line(f"{one.verdict:5s} {one.what}: {one.words}")
@@ -147,10 +150,11 @@ class Commissioning:
         )
 
     def _scored(self, score: Score | None) -> bool:
-        """A window of running was judged OK, by another model than before where a new one is wanted."""
+        """A window of running was judged OK by a model of its own, a new one where that is wanted."""
         if score is None or score.quality is not Quality.OK or score.state is not MachineState.RUNNING:
             return False
-        return bool(score.model) and score.model != self._before.get(score.sensor, "")
+        own = slots.target(self._config.bundle_dir(score.sensor), slots.ACTIVE)
+        return score.model == own and own != self._before.get(score.sensor)
 
     def _progress(self, state: GuardState) -> None:
         stamp = self._stamp(state)
@@ -236,10 +240,10 @@ def _figures(manifest: Manifest, config: Config) -> Iterator[str]:
         grows = "mature"
     yield f"{manifest.sensor.name}: learnt from {learnt}; {grows}"
     yield (
-        f"threshold {manifest.threshold.value:.2f}: {100 * false.rate:.1f} % of normal windows lie above it, "
-        f"90 % sure at most {100 * false.rate_at_most:.1f} %"
+        f"threshold {manifest.threshold.value:.2f}: {100 * false.rate:.1f} % of normal windows above it, "
+        f"at most {100 * false.rate_at_most:.1f} % (90 % sure)"
     )
     yield (
-        f"{false.delay_s:.0f} s above it is an alarm; expected false alarms: at most "
-        f"{false.per_month:.1g} in a month of running, 90 % sure"
+        f"{false.delay_s:.0f} s above it is an alarm; false alarms to expect in a month of running: "
+        f"at most {few(false.per_month)} (90 % sure)"
     )

@@ -7,33 +7,34 @@ from pathlib import Path
 
 from appliance import check, preset, severity
 from appliance.config import Config
+from appliance.desk.screen import Screen
 from appliance.errors import ApplianceError
 from appliance.toml_lines import key_lines
 
 _EXAMPLE = "pump, 15-300 kW, rigid"
 
 
-def choose(path: Path, config: Config, starts: str) -> Config:
+def choose(path: Path, config: Config, starts: str, screen: Screen) -> Config:
     """Ask for the preset of a configuration that has none; what the file says when that is done.
 
     starts: when a file that was changed takes effect, in words. Where nobody is at a terminal it only shows.
     """
     for line in _choices():
         print(f"  {line}")
-    chosen = _asked()
+    chosen = _asked(screen)
     if not chosen:
-        print("  none chosen: no zones, and limits of velocity only where the file sets some")
+        screen.line("none chosen: no zones, and limits of velocity only where the file sets some")
         return config
     print(f'  The file needs:\n\n      [machine]\n      preset = "{chosen}"\n')
     if not _agreed(f"  Write it into {path.name} now? (yes/no) "):
-        print("  not written; write it yourself and start again")
+        screen.line("not written; write it yourself and start again")
         return config
     try:
         written = write(path, chosen)
     except (ApplianceError, OSError) as fault:
-        print(f"  not written: {fault}")
+        screen.line(f"not written: {fault}")
         return config
-    print(f"  written; it holds {starts}")
+    screen.line(f"written; it holds {starts}")
     return written
 
 
@@ -88,7 +89,7 @@ def _choices() -> list[str]:
     ]
 
 
-def _asked() -> str:
+def _asked(screen: Screen) -> str:
     """A preset, as typed; "" for none."""
     if not sys.stdin.isatty():
         return ""
@@ -97,7 +98,7 @@ def _asked() -> str:
         text = " ".join(sys.stdin.readline().split())
         if not text or preset.find(text):
             return text
-        print(f"  {preset.fault(text)}")
+        screen.line(preset.fault(text))
 
 
 def _agreed(question: str) -> bool:

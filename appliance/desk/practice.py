@@ -10,8 +10,8 @@ from typing import Self
 from appliance.daemon import EPOCH_VARIABLE
 from appliance.desk.supervise import Supervisor
 
-SPEED = 20.0
-CONFIG = f"""# A simulated pump, {SPEED:.0f} times faster than real time, switched on after two minutes of its time.
+SPEED = 10.0
+CONFIG = f"""# A simulated pump, {SPEED:.0f} times faster than real time, switched on after a minute of it.
 state_dir = "state"
 run_dir = "run"
 
@@ -20,7 +20,7 @@ asset = "pump-7"
 
 [simulation]
 speed = {SPEED}
-duty = [{{ at_s = 0, speed = 0, load = 0 }}, {{ at_s = 120, speed = 1, load = 0.7 }}]
+duty = [{{ at_s = 0, speed = 0, load = 0 }}, {{ at_s = 60, speed = 1, load = 0.7 }}]
 
 [[vibration]]
 name = "de"
@@ -57,10 +57,12 @@ class Practice:
         """End all that was started."""
         self._supervisor.stop()
 
-    def start(self) -> None:
-        """Plug it in."""
-        os.environ[EPOCH_VARIABLE] = str(time.monotonic_ns())
+    def start(self) -> int:
+        """Plug it in; CLOCK_MONOTONIC of that moment, at which the machine's time begins, ns."""
+        epoch_ns = time.monotonic_ns()
+        os.environ[EPOCH_VARIABLE] = str(epoch_ns)
         self._supervisor.start()
+        return epoch_ns
 
     def turn(self) -> None:
         """Restart what died."""
