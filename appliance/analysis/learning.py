@@ -84,8 +84,11 @@ class Learner:
     def turn(self, stream: SensorStream) -> None:
         """Begin to learn, in a thread of its own, when enough is gathered and nothing drifted meanwhile."""
         gathering = self._gathering
-        taken_up = _id(self._in_force) == self._grown  # by a stream opened anew
-        if self._training or not taken_up or gathering is None or gathering.progress < 1.0:
+        if self._training or gathering is None or gathering.progress < 1.0:
+            return
+        if _id(self._in_force) != self._grown:  # what was learnt last waits for a stream opened anew
+            if slots.target(self._folder, slots.ACTIVE) == self._active:  # or was rolled back at once
+                self.attach(stream)
             return
         if drift := gathering.unsteady():
             words = f"not learnt: {drift}; expected a steady machine; let it settle, or find what changes"
@@ -149,8 +152,12 @@ class Learner:
     def _enforce(self, bundle: Bundle, stream: SensorStream, wish: Wish | None) -> None:
         """Put it in force. Raises BundleError: it cannot be written, or another is in force by now."""
         full = full_windows(self._config.analysis.learn_s, stream.hop_s)
-        slots.enforce(bundle, self._folder, over=self._active, keep=not self._provisional(full))
-        self._grown = bundle.id
+        before, self._grown = self._grown, bundle.id
+        try:
+            slots.enforce(bundle, self._folder, over=self._active, keep=not self._provisional(full))
+        except BundleError:
+            self._grown = before
+            raise
         if wish:
             self._keep(None)
         self._say("model.learnt", _told(bundle, full), "info", wish)

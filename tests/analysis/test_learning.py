@@ -156,9 +156,8 @@ def test_another_model_in_force_ends_the_growing(box: Box) -> None:
     box.begin(GROWING_S)
     first = slots.active(box.slots) if box.learnt(1) else None
     assert first is not None
-    other = bundles.Bundle(first.manifest, first.network, first.runner, dict(first.files))
     box.learnt(2)
-    slots.enforce(other, box.slots)
+    slots.enforce(first, box.slots)
     box.until(lambda: box.told("learn.ended"), "word of its end")
     assert first.id in box.told("learn.ended")[0].message
 
