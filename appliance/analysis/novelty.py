@@ -11,6 +11,8 @@ from appliance.analysis.condition import Conditions, Finding
 
 STRETCH = 8
 """Windows that are judged together; shorter than the time delay of the score's Alert."""
+LONG = 4 * STRETCH
+"""A condition that is gathered is judged by so many: impacts of one stretch come and go by chance."""
 MOST = 6
 """So many of them over the threshold make a stretch that the model cannot explain."""
 RESTED = 8
@@ -52,6 +54,7 @@ class NoveltyWatch:
         self._conditions = conditions
         self._wanted = wanted
         self._recent: deque[Seen] = deque(maxlen=STRETCH)
+        self._within: deque[Seen] = deque(maxlen=LONG)
         self._rest: deque[F32] = deque(maxlen=8 * RESTED)
         self.finding: Finding | None = None
         self.since_mono_ns = 0
@@ -95,6 +98,7 @@ class NoveltyWatch:
         may_learn: windows while an alarm stands are judged, but not gathered.
         """
         self._recent.append(seen)
+        self._within.append(seen)
         self._unjudged += 1
         self._held = not may_learn
         if not may_learn:
@@ -116,7 +120,7 @@ class NoveltyWatch:
 
     def _judge(self, at_mono_ns: int) -> None:
         unexplained = sum(seen.over for seen in self._recent) >= MOST
-        found = self._stretch() if unexplained else None
+        found = self._found(self._within if self.finding else self._recent) if unexplained else None
         self._refused = self._refused and found is not None
         if found is None or self._refused:
             self._leave()
@@ -124,17 +128,19 @@ class NoveltyWatch:
             self._leave()
             self.waiting = None
         else:  # the stretch that began it was half of the way there: the latest says best what it is
-            self.since_mono_ns = self.since_mono_ns if self.finding else at_mono_ns
+            if self.finding is None:
+                self.since_mono_ns = at_mono_ns
+                self._within.clear()
             self.finding = found
 
     def _leave(self) -> None:
         self.finding = None
         self.gathered.clear()
 
-    def _stretch(self) -> Finding:
+    def _found(self, stretch: "deque[Seen]") -> Finding:
         background = np.median(self._rest, axis=0) if len(self._rest) >= RESTED else None
         return self._conditions.judge(
-            np.stack([seen.standardised for seen in self._recent]),
-            [seen.speed_hz for seen in self._recent if seen.speed_hz is not None],
+            np.stack([seen.standardised for seen in stretch]),
+            [seen.speed_hz for seen in stretch if seen.speed_hz is not None],
             background,
         )

@@ -44,6 +44,9 @@ CONDITION_S = 120.0
 _MOST_CONDITION = 600
 """Windows of it that are enough in any case."""
 
+LEAST_RUN = 2 * STRETCH
+"""Windows in a row that make an Alert at least: one stretch for a change of speed, one to be known."""
+
 _UNKNOWN = Geometry()
 
 
@@ -115,7 +118,7 @@ class SensorStream:
         self.novelty = NoveltyWatch(conditions, wanted)
         self._drift = PageHinkley(len(self.extractor.names) + 1)
         asked = bundle.manifest.false_alarms.delay_windows
-        in_a_row = min(max(asked, STRETCH + 1), LONGEST_RUN)  # a new condition is known before it is an Alert
+        in_a_row = min(max(asked, LEAST_RUN), LONGEST_RUN)
         self.delay_s = (in_a_row - 1.5) * self.hop_s  # half a window early: no clock keeps the last one out
         lowest = bundle.manifest.windows.lowest_level
         self._gate = MachineStateGate(OFF_SHARE * lowest, self._settings.settle_s)
