@@ -240,7 +240,7 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     overlap: Fraction = 0.5
     """Share of a window that the next one repeats."""
     learn_s: Annotated[float, Meta(gt=0)] = 300.0
-    """Normal running to gather before the first model, in the machine's own time."""
+    """Normal running behind a mature model, s of the machine's own time; a provisional one needs less."""
     settle_s: NotNegative = 5.0
     """After a start or a change of speed the machine counts as transient for this long."""
     off_mms: NotNegative = 0.2

@@ -5,6 +5,7 @@ learnt anew from twice as many windows, again and again, until it is full. Only 
 outside, is kept as `previous`: what grew in between is not worth going back to.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -161,6 +162,9 @@ class Learner:
         if wish:
             self._keep(None)
         self._say("model.learnt", _told(bundle, full), "info", wish)
+        with contextlib.suppress(OSError):  # the journal tells of it too
+            who, why = (wish.who, wish.why) if wish else ("appliance", "")
+            ledger.note(self._folder, f"learnt from {_windows(bundle)} windows", bundle.id, who, why)
 
     def _keep(self, wish: Wish | None) -> None:
         """Have the wish outlive us, or be forgotten."""
