@@ -133,9 +133,9 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     """The model's opinion of one window. value: >= 0, higher is more abnormal; None where no model scored it.
 
     hypotheses: of the last seconds, strongest first, at most three; renewed at least every few windows.
-    metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
-    reason: why it is LEARNING although a model is in force. delay_s: so long it must stay above the
-    threshold to be an Alert, as the model asks; None: it does not say.
+    metrics: SI figures of the window for dashboards (keys carry their units). progress, reason: share, 0–1,
+    of what is gathered to be learnt, and in words what for or why it waits. delay_s: so long it must stay
+    above the threshold to be an Alert, as the model asks; None: it does not say.
     """
 
     sensor: str
