@@ -22,7 +22,6 @@ def main(arguments: list[str]) -> int:
     try:
         slots.require_place(chosen.out)
         bundle = _base(chosen) if chosen.command == "base" else _bundle(chosen)
-        slots.save(_signed(bundle, chosen), chosen.out)
     except KeyboardInterrupt:
         print("interrupted; nothing was changed", file=sys.stderr)
         return 130
@@ -80,19 +79,25 @@ def _base(chosen: argparse.Namespace) -> Bundle:
     told = Progress("training")
     learnt = base.train(runs, shape.extractor.features, seed=chosen.seed, progress=told)
     told.done()
-    return base.make(learnt, shape, chosen.out.name, created_utc_ns())
+    return _saved(base.make(learnt, shape, chosen.out.name, created_utc_ns()), chosen)
 
 
 def _bundle(chosen: argparse.Namespace) -> Bundle:
     from tools.training import workshop  # noqa: PLC0415
 
-    return workshop.run(chosen, created_utc_ns())
+    bundle, findings = workshop.run(chosen, created_utc_ns())
+    bundle = _saved(bundle, chosen)
+    folder = chosen.report or chosen.out.with_name(f"{chosen.out.name}-report")
+    workshop.report(bundle, findings, folder)
+    print(f"{folder}: {'distilled, ' if findings.distillation.helps else ''}{findings.chosen.name}")
+    return bundle
 
 
-def _signed(bundle: Bundle, chosen: argparse.Namespace) -> Bundle:
-    if chosen.key is None:
-        return bundle
-    return provenance.issue(bundle, signature.own_key(chosen.key), serial=chosen.serial)
+def _saved(bundle: Bundle, chosen: argparse.Namespace) -> Bundle:
+    if chosen.key is not None:
+        bundle = provenance.issue(bundle, signature.own_key(chosen.key), serial=chosen.serial)
+    slots.save(bundle, chosen.out)
+    return bundle
 
 
 if __name__ == "__main__":

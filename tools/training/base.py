@@ -25,7 +25,6 @@ PRIOR = 10.0
 RATE = 0.01
 """Share of a healthy machine's windows that may lie above the threshold. On machines held out 1 % gave
 FPR .015 and TPR .90 of small faults; 0.3 % .001 and .79; 2 % .035 and .93."""
-STEPS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,7 @@ class Shape:
         return machines.windows(run, self.extractor, self.hop)
 
 
-def train(
-    runs: Sequence[F32], features: Sequence[Feature], *, seed: int = 1, steps: int = STEPS, progress: Progress
-) -> Baseline:
+def train(runs: Sequence[F32], features: Sequence[Feature], *, seed: int = 1, progress: Progress) -> Baseline:
     """What machines have in common. runs: windows of one machine each, (n_i, k) in physical units.
 
     Every machine is standardised by its first WINDOWS windows, as a new one will be. The spread of residuals
@@ -73,7 +70,9 @@ def train(
         clipped = np.clip(np.concatenate(kept), -INPUT_LIMIT, INPUT_LIMIT)
         share = 1 / (FOLDS + 1)
         told = lambda done: progress((held + done) * share)  # noqa: E731
-        layers = autoencoder.train(clipped, steps=steps, seed=seed + held, progress=told)
+        layers = autoencoder.train(
+            clipped, steps=autoencoder.steps_for(len(clipped)), seed=seed + held, progress=told
+        )
         return layers, quantize(layers, clipped)
 
     unseen_by = [
