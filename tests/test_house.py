@@ -35,6 +35,7 @@ PURE = (
     "window", "fft", "spectrum", "envelope", "features", "speed", "statistics", "state", "standard",
     "autoencoder", "quantize", "scorer", "explain", "baseline",
     "tail", "memory", "condition", "novelty", "adapt", "drift", "steadiness", "gathering",
+    "slow_change", "adaptation",
 )  # fmt: skip
 IMPURE = {
     "os",

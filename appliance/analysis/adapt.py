@@ -17,7 +17,6 @@ from appliance.analysis.memory import F64, hidden
 from appliance.analysis.memory import landmarks as landmarks_of
 from appliance.analysis.quantize import dequantized, with_last
 from appliance.errors import BudgetError, LearningError
-from appliance.records import Level, Zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +26,6 @@ RIDGE = 0.1
 """How firmly the layer stays where it was, as a share of the mean square of its inputs."""
 MOST_RAISED = 1.5
 """The threshold may rise to this times that of commissioning, however often it is adapted."""
-
-
-def refusal(level: Level, zone: Zone) -> str:
-    """Why nothing may be learnt now; "" if it may. level: the worst channel of the machine."""
-    if level is not Level.NORMAL:
-        return "an alarm stands; nothing is learnt until it is cleared"
-    return f"vibration in zone {zone}; nothing is learnt of a machine in C or D" if zone in ("C", "D") else ""
 
 
 def adapt(learnt: Baseline, X: F32, *, speeds_hz: "Sequence[float]" = (), accepted: bool) -> Baseline:
