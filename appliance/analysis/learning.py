@@ -14,7 +14,7 @@ from appliance.analysis import commission, ledger, own, signature, slots
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import Gathered
 from appliance.analysis.gathering import FIRST_WINDOWS, Gathering, full_windows, standing
-from appliance.analysis.ledger import Wish
+from appliance.analysis.ledger import Spent, Wish
 from appliance.analysis.stream import SensorStream
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
@@ -92,14 +92,27 @@ class Learner:
                 self.attach(stream)
             return
         if drift := gathering.unsteady():
-            words = f"not learnt: {drift}; expected a steady machine; let it settle, or find what changes"
-            self._say("learn.refused", words, "warning")
+            self._refuse(stream, drift)
             return
         self._training = True
         parts, wish = gathering.parts(), self._wish
         self._daemon.start(
             f"learn-{self._sensor}", lambda worker: self._learn(worker, stream, parts, wish), stall_s=120.0
         )
+
+    def _refuse(self, stream: SensorStream, drift: str) -> None:
+        """Nothing is learnt of a machine that drifts. It may settle; but no model grows along with it."""
+        if self._in_force is None or self._wish:
+            words = f"not learnt: {drift}; expected a steady machine; let it settle, or find what changes"
+            self._say("learn.refused", words, "warning")
+            return
+        words = f"{self._in_force.id} grows no more: {drift}; find what changed, then learn a new baseline"
+        self._say("learn.ended", words, "warning")
+        self._gathering = stream.gathering = None
+        try:
+            ledger.keep_spent(self._folder, Spent(self._in_force.id, drift))
+        except OSError as fault:
+            log.warning("%s: cannot be noted (%s): a restart would grow it", self._sensor, fault.strerror)
 
     def _wanted(self, full: int) -> int:
         """Windows until the next learning; 0: there is nothing to learn."""
@@ -108,14 +121,20 @@ class Learner:
         return min(full, 2 * _windows(self._in_force)) if self._provisional(full) else 0
 
     def _provisional(self, full: int) -> bool:
-        """Whether the model in force was learnt here, of fewer windows than a mature one, and not adapted."""
+        """Whether the model in force was learnt here, of fewer windows than a mature one, and may grow."""
         if self._in_force is None:
             return False
         manifest = self._in_force.manifest
         if manifest.model.parent_sha256 or _windows(self._in_force) >= full:
             return False
-        key = signature.own_key(self._config.device_key_path)
-        return manifest.origin.signer == signature.public_key(key)
+        try:
+            spent = ledger.spent(self._folder)
+            key = signature.own_key(self._config.device_key_path)
+        except BundleError as fault:
+            log.warning("%s: %s does not grow: %s", self._sensor, self._in_force.id, fault)
+            return False
+        drifted = spent is not None and spent.model == self._in_force.id
+        return not drifted and manifest.origin.signer == signature.public_key(key)
 
     def _purpose(self) -> str:
         if self._wish:

@@ -45,9 +45,7 @@ def conditions(X: F32, features: Sequence["Feature"]) -> Labels:
     main = _main(X, features)[0]
     if len(main) < 2:
         return np.zeros(len(main), np.intp)
-    steps = np.diff(main, axis=0)
-    low, high = np.percentile(steps, (25, 75), axis=0)
-    spread = np.maximum((high - low) * IQR_TO_SIGMA / math.sqrt(2.0), LEAST_SPREAD)
+    spread = np.maximum(_spread(np.diff(main, axis=0)) / math.sqrt(2), LEAST_SPREAD)
     scaled = main / spread
     square = np.sum(scaled**2, axis=1)
     away = (square[:, None] + square - 2.0 * scaled @ scaled.T) / scaled.shape[1]
@@ -114,8 +112,10 @@ def _without_passages(labels: Labels) -> Labels:
 
 
 def _trend(at: F64, values: F64) -> tuple[F64, F64]:
-    """Change over the whole by the median slope, and robust scatter about it: (n,), (n, m) -> (m,), (m,).
+    """Change over the whole, and robust scatter of the windows: (n,), (n, m) -> (m,), (m,).
 
+    The change is that of the median slope, or from the first quarter to the last where that is more: what
+    begins late bends no median slope.
     Source: Theil 1950, Sen 1968; of medians of at most _POINTS neighbours each, so that it stays cheap.
     """
     parts = np.array_split(np.arange(len(at)), min(_POINTS, len(at)))
@@ -123,6 +123,16 @@ def _trend(at: F64, values: F64) -> tuple[F64, F64]:
     y = np.array([np.median(values[part], axis=0) for part in parts])
     i, j = np.triu_indices(len(x), 1)
     slope = np.median((y[j] - y[i]) / (x[j] - x[i])[:, None], axis=0)
-    rest = values - slope * at[:, None]
-    low, high = np.percentile(rest, (25, 75), axis=0)
-    return slope * (at[-1] - at[0]), (high - low) * IQR_TO_SIGMA
+    trend = slope * (at[-1] - at[0])
+    quarter = max(1, len(y) // 4)
+    risen = np.median(y[-quarter:], axis=0) - np.median(y[:quarter], axis=0)
+    scatter = np.minimum(
+        _spread(values - slope * at[:, None]), _spread(np.diff(values, axis=0)) / math.sqrt(2)
+    )
+    return np.where(np.abs(risen) > np.abs(trend), risen, trend), scatter
+
+
+def _spread(values: F64) -> F64:
+    """Robust standard deviation, (n, m) -> (m,)."""
+    low, high = np.percentile(values, (25, 75), axis=0)
+    return np.asarray((high - low) * IQR_TO_SIGMA)

@@ -1,16 +1,23 @@
 """The learner in its process, beside a real guard: it matures, begins again, keeps a wish, and gives way."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from appliance_processes import Folder, end
+from small_machine import RATE_HZ
 
 from appliance.analysis import bundle as bundles
-from appliance.analysis import ledger, slots
+from appliance.analysis import ledger, own, slots
+from appliance.analysis.autoencoder import F32
 from appliance.analysis.gathering import FIRST_WINDOWS
-from appliance.records import Event, GuardState, Learn, Notice, Reply, Score
+from appliance.analysis.learning import Learner
+from appliance.analysis.stream import SensorStream
+from appliance.config import Analysis, Config
+from appliance.daemon import Daemon
+from appliance.records import Event, GuardState, Learn, ModelAct, Notice, Reply, Score
 
 PATIENCE_S = 30.0
 MATURE_S, GROWING_S = 1.0, 100.0
@@ -160,6 +167,40 @@ def test_another_model_in_force_ends_the_growing(box: Box) -> None:
     slots.enforce(first, box.slots)
     box.until(lambda: box.told("learn.ended"), "word of its end")
     assert first.id in box.told("learn.ended")[0].message
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield Daemon("test")
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_no_model_grows_along_with_a_machine_that_drifts(
+    tmp_path: Path, daemon: Daemon, made: bundles.Bundle, windows: Callable[..., F32]
+) -> None:
+    settings = Analysis(window_s=0.5, overlap=0.0)
+    config = Config(state_dir=tmp_path, analysis=settings)
+    mine = own.signed(made, config, "de")
+    slots.enforce(mine, config.bundle_dir("de"))
+    stream = SensorStream("de", RATE_HZ, 2, settings, mine)
+    told: list[ModelAct] = []
+    learner = Learner("de", config, daemon, told.append)
+    learner.attach(stream)
+    assert stream.gathering is not None
+    assert stream.gathering.wanted == 200
+    steady, drifted = windows(150, 1), [row * (1 + 0.01 * n) for n, row in enumerate(windows(50, 2))]
+    for row in (*steady, *drifted):
+        stream.gathering.gathered.add(row, 1.0, {}, None)
+    learner.turn(stream)
+    assert [act.event for act in told] == ["learn.ended"]
+    assert f"{mine.id} grows no more: axis" in told[0].message
+    assert stream.gathering is None
+    again = Learner("de", config, daemon, told.append)
+    again.attach(stream)
+    assert stream.gathering is None
+    assert slots.target(config.bundle_dir("de"), slots.ACTIVE) == mine.id
 
 
 def test_a_sensor_that_is_not_there_is_refused(box: Box) -> None:

@@ -41,6 +41,12 @@ def test_a_slow_change_is_found_and_named(windows, change, word, seed):
     assert words.endswith(f"within {(windows - 1) * HOP_S:.0f} s")
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_change_that_begins_late_is_found(seed):
+    levels = np.concatenate([np.zeros(200), np.linspace(0, 0.5, 80)])
+    assert "rose" in steadiness.drift(running(levels, seed), FEATURES, HOP_S)
+
+
 def test_one_wild_window_is_no_drift():
     levels = np.zeros(40)
     levels[[5, 33]] = 1.5
