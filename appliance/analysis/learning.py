@@ -67,13 +67,15 @@ class Learner:
 
     def asked(self, request: Learn, stream: SensorStream | None) -> None:
         """A person wants a new baseline (`again`), or not any more (`cancel`)."""
+        asked = Wish(request.who, request.why)
         if request.act == "again":
-            self._keep(Wish(request.who, request.why))
-            self._gathering = None
+            self._keep(asked)
         elif request.act == "cancel" and self._wish:
-            self._say("learn.cancelled", "no new baseline is learnt; the model in force stays")
+            self._say("learn.cancelled", "no new baseline is learnt; the model in force stays", wish=asked)
             self._keep(None)
-            self._gathering = None
+        else:
+            return
+        self._gathering = None
         if stream:
             self.attach(stream)
 

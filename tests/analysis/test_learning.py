@@ -14,6 +14,7 @@ from appliance.analysis import ledger, own, slots
 from appliance.analysis.autoencoder import F32
 from appliance.analysis.gathering import FIRST_WINDOWS
 from appliance.analysis.learning import Learner
+from appliance.analysis.ledger import Wish
 from appliance.analysis.stream import SensorStream
 from appliance.config import Analysis, Config
 from appliance.daemon import Daemon
@@ -145,20 +146,6 @@ def test_a_wish_outlives_a_killed_process_and_the_guard(box: Box) -> None:
     assert slots.target(box.slots, slots.PREVIOUS) == old
 
 
-def test_a_wish_is_taken_back(box: Box) -> None:
-    box.begin(MATURE_S)
-    old = box.learnt(1)
-    assert box.want("cancel").ok
-    assert box.want("again").ok
-    box.until(lambda: "new baseline" in box.scores[-1].reason if box.scores else False, "word of the new one")
-    assert box.want("cancel").ok
-    box.until(lambda: box.told("learn.cancelled"), "word of its end")
-    box.until(lambda: box.scores[-1].reason == "", "an end of gathering")
-    assert len(box.told("learn.cancelled")) == 1  # the first had nothing to take back
-    assert ledger.wish(box.slots) is None
-    assert slots.target(box.slots, slots.ACTIVE) == old
-
-
 def test_another_model_in_force_ends_the_growing(box: Box) -> None:
     box.begin(GROWING_S)
     first = slots.active(box.slots) if box.learnt(1) else None
@@ -167,40 +154,6 @@ def test_another_model_in_force_ends_the_growing(box: Box) -> None:
     slots.enforce(first, box.slots)
     box.until(lambda: box.told("learn.ended"), "word of its end")
     assert first.id in box.told("learn.ended")[0].message
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield Daemon("test")
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def test_no_model_grows_along_with_a_machine_that_drifts(
-    tmp_path: Path, daemon: Daemon, made: bundles.Bundle, windows: Callable[..., F32]
-) -> None:
-    settings = Analysis(window_s=0.5, overlap=0.0)
-    config = Config(state_dir=tmp_path, analysis=settings)
-    mine = own.signed(made, config, "de")
-    slots.enforce(mine, config.bundle_dir("de"))
-    stream = SensorStream("de", RATE_HZ, 2, settings, mine)
-    told: list[ModelAct] = []
-    learner = Learner("de", config, daemon, told.append)
-    learner.attach(stream)
-    assert stream.gathering is not None
-    assert stream.gathering.wanted == 200
-    steady, drifted = windows(150, 1), [row * (1 + 0.01 * n) for n, row in enumerate(windows(50, 2))]
-    for row in (*steady, *drifted):
-        stream.gathering.gathered.add(row, 1.0, {}, None)
-    learner.turn(stream)
-    assert [act.event for act in told] == ["learn.ended"]
-    assert f"{mine.id} grows no more: axis" in told[0].message
-    assert stream.gathering is None
-    again = Learner("de", config, daemon, told.append)
-    again.attach(stream)
-    assert stream.gathering is None
-    assert slots.target(config.bundle_dir("de"), slots.ACTIVE) == mine.id
 
 
 def test_a_sensor_that_is_not_there_is_refused(box: Box) -> None:
@@ -213,9 +166,76 @@ def test_a_sensor_that_is_not_there_is_refused(box: Box) -> None:
     )
 
 
-def test_a_damaged_wish_is_told_not_obeyed(box: Box) -> None:
-    box.slots.mkdir(parents=True)
-    (box.slots / ledger.WISH).write_text("{")
-    box.begin(MATURE_S)
-    box.until(lambda: box.told("learn.dropped"), "word of it")
-    box.learnt(1)
+class Desk:
+    """A learner without its processes, on a model of its own; told: what it has journaled."""
+
+    def __init__(self, folder: Path, made: bundles.Bundle, learn_s: float) -> None:
+        settings = Analysis(window_s=0.5, overlap=0.0, learn_s=learn_s)
+        self.config = Config(state_dir=folder, analysis=settings)
+        self.slots = self.config.bundle_dir("de")
+        self.mine = own.signed(made, self.config, "de")
+        slots.enforce(self.mine, self.slots)
+        self.stream = SensorStream("de", RATE_HZ, 2, settings, self.mine)
+        self.told: list[ModelAct] = []
+
+    def learner(self) -> Learner:
+        """A process that starts."""
+        one = Learner("de", self.config, Daemon("test"), self.told.append)
+        one.attach(self.stream)
+        return one
+
+    def events(self) -> list[str]:
+        return [act.event for act in self.told]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, made: bundles.Bundle) -> Iterator[Callable[[float], Desk]]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield lambda learn_s: Desk(tmp_path, made, learn_s)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_no_model_grows_along_with_a_machine_that_drifts(
+    desk: Callable[[float], Desk], windows: Callable[..., F32]
+) -> None:
+    one = desk(300.0)
+    learner = one.learner()
+    gathering = one.stream.gathering
+    assert gathering is not None
+    assert gathering.wanted == 2 * one.mine.manifest.memory.windows == 200
+    steady, drifted = windows(150, 1), [row * (1 + 0.01 * n) for n, row in enumerate(windows(50, 2))]
+    for row in (*steady, *drifted):
+        gathering.gathered.add(row, 1.0, {}, None)
+    learner.turn(one.stream)
+    assert one.events() == ["learn.ended"]
+    assert f"{one.mine.id} grows no more: axis" in one.told[0].message
+    assert one.stream.gathering is None
+    one.learner()
+    assert one.stream.gathering is None
+    assert slots.target(one.slots, slots.ACTIVE) == one.mine.id
+
+
+def test_a_wish_is_taken_back(desk: Callable[[float], Desk]) -> None:
+    one = desk(10.0)
+    learner = one.learner()
+    assert one.stream.gathering is None  # it is mature
+    learner.asked(Learn("de", "cancel", "anna", "nothing there"), one.stream)
+    assert one.told == []
+    learner.asked(Learn("de", "again", "anna", "bearing replaced"), one.stream)
+    assert one.stream.gathering is not None
+    assert "new baseline that anna asked for" in one.stream.gathering.words()
+    assert ledger.wish(one.slots) == Wish("anna", "bearing replaced")
+    learner.asked(Learn("de", "cancel", "bert", "wrong machine"), one.stream)
+    assert one.stream.gathering is None
+    assert ledger.wish(one.slots) is None
+    assert one.events() == ["learn.cancelled"]
+    assert (one.told[0].who, one.told[0].why) == ("bert", "wrong machine")
+
+
+def test_a_damaged_wish_is_told_not_obeyed(desk: Callable[[float], Desk]) -> None:
+    one = desk(10.0)
+    (one.slots / ledger.WISH).write_text("{")
+    one.learner()
+    assert one.events() == ["learn.dropped"]
+    assert one.stream.gathering is None

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_page_is_what_a_person_sees() -> None:
     """The acceptance itself; `tools/commissioning` says what is demanded."""
     command = [sys.executable, ROOT / "tools" / "commissioning", "--check"]
