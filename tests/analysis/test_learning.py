@@ -146,16 +146,6 @@ def test_a_wish_outlives_a_killed_process_and_the_guard(box: Box) -> None:
     assert slots.target(box.slots, slots.PREVIOUS) == old
 
 
-def test_another_model_in_force_ends_the_growing(box: Box) -> None:
-    box.begin(GROWING_S)
-    first = slots.active(box.slots) if box.learnt(1) else None
-    assert first is not None
-    box.learnt(2)
-    slots.enforce(first, box.slots)
-    box.until(lambda: box.told("learn.ended"), "word of its end")
-    assert first.id in box.told("learn.ended")[0].message
-
-
 def test_a_sensor_that_is_not_there_is_refused(box: Box) -> None:
     box.begin(MATURE_S)
     box.until(lambda: box.scores, "a score")
@@ -239,3 +229,17 @@ def test_a_damaged_wish_is_told_not_obeyed(desk: Callable[[float], Desk]) -> Non
     one.learner()
     assert one.events() == ["learn.dropped"]
     assert one.stream.gathering is None
+
+
+def test_another_model_in_force_ends_the_growing(
+    desk: Callable[[float], Desk], other: bundles.Bundle
+) -> None:
+    one = desk(300.0)
+    learner = one.learner()
+    assert one.stream.gathering is not None
+    slots.enforce(other, one.slots)
+    opened = SensorStream("de", RATE_HZ, 2, one.config.analysis, other)
+    learner.attach(opened)
+    assert one.events() == ["learn.ended"]
+    assert one.told[0].message == f"learning ended: {other.id} is in force instead"
+    assert opened.gathering is None  # it is not of our own making
