@@ -20,7 +20,7 @@ from appliance.desk import requests
 from appliance.errors import ApplianceError
 from appliance.records import Event, GuardState, Level, Quality, Score
 
-CHANGED_S, FAULT_S = 160, 600
+CHANGED_S, FAULT_S = 60, 640
 CONFIG = f"""state_dir = "state"
 run_dir = "run"
 temperature = []
@@ -39,7 +39,7 @@ enabled = false
 """
 NEW_SPEED_DANGER = "limits.rms_mps2 = { danger = 0.4, delay_s = 60 }\n"
 """Between the RMS at the old speed, 0.32 m/s², and at the new one, 0.45."""
-PATIENCE_S = 30.0
+PATIENCE_S = 45.0
 WHO = ("--who", "anna", "--why", "new product")
 
 
@@ -72,11 +72,20 @@ class Box:
     def ask(self, act: str) -> int:
         return main(["condition", act, str(self.config), *(WHO if act != "list" else ())])
 
-    def events(self, *types: str) -> list[Event]:
+    def events(self, kind: str) -> list[Event]:
         with contextlib.closing(sqlite3.connect(self._store)) as db:
             rows = db.execute("SELECT payload FROM outbox").fetchall()
         found = [msgspec.json.decode(row[0], type=Event) for row in rows]
-        return [event for event in found if event.type in types]
+        return [event for event in found if event.type == kind]
+
+    def event(self, kind: str) -> Event:
+        """The one event of this type; the store comes after the state."""
+        deadline_s = time.monotonic() + 5.0
+        while not (found := self.events(kind)):
+            assert time.monotonic() < deadline_s, kind
+            time.sleep(0.02)
+        [event] = found
+        return event
 
     def close(self) -> None:
         for process in self._processes:
@@ -123,9 +132,6 @@ def test_another_speed_is_accepted_by_a_person_and_a_fault_there_is_still_found(
     box: Callable[..., Box], capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = box()
-    one.wait_for(lambda state: score(state).quality is Quality.OK and score(state).state.value == "running")
-    assert one.ask("accept") == 1
-    assert "no new operating condition to accept" in capsys.readouterr().out
     new = one.wait_for(is_new)
     assert "new operating condition for" in score(new).reason
     assert "of 2.0 min gathered" in score(new).reason
@@ -149,13 +155,13 @@ def test_another_speed_is_accepted_by_a_person_and_a_fault_there_is_still_found(
     assert one.events("alarm.raised") == []
     worn = one.wait_for(lambda state: state.level is Level.ALERT)
     assert ratio(worn) > 1.0
-    [raised] = one.events("alarm.raised")
+    raised = one.event("alarm.raised")
     assert raised.channel == "de.score"
     assert raised.at_mono_ns * 1e-9 > FAULT_S
-    [adapted] = one.events("model.adapted")
+    adapted = one.event("model.adapted")
     assert (adapted.who, adapted.why) == ("anna", "new product")
-    assert one.events("condition.gathered")[0].at_mono_ns < adapted.at_mono_ns
-    assert len(one.events("learn.refused")) == 2
+    assert one.event("condition.gathered").at_mono_ns < adapted.at_mono_ns
+    assert len(one.events("learn.refused")) == 1
 
 
 def test_hard_limits_stay_in_force_and_nothing_is_accepted_while_an_alarm_stands(
@@ -165,14 +171,14 @@ def test_hard_limits_stay_in_force_and_nothing_is_accepted_while_an_alarm_stands
     one.wait_for(is_new)
     tripped = one.wait_for(lambda state: state.tripped)
     assert is_new(tripped)
-    [trip] = one.events("trip.fired")
+    trip = one.event("trip.fired")
     assert trip.channel == "de.rms"
     one.wait_for(lambda state: "nothing is gathered while an alarm stands" in score(state).reason)
     assert one.ask("accept") == 1
     assert "Danger" in capsys.readouterr().out
     assert slots.target(one.slots, slots.ACTIVE) == one.parent.id
-    [refused] = one.events("learn.refused")
+    refused = one.event("learn.refused")
     assert (refused.severity, refused.who) == ("warning", "anna")
     assert one.ask("refuse") == 0
     one.wait_for(lambda state: not is_new(state) and ratio(state) > 1.0)
-    assert one.events("condition.refused")[0].who == "anna"
+    assert one.event("condition.refused").who == "anna"
