@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from appliance.analysis import bundle as bundles
-from appliance.analysis import calibration, memory, recall, tail
+from appliance.analysis import calibration, memory, recall, steadiness, tail
 from appliance.analysis.autoencoder import F32
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.calibration import Population
@@ -21,6 +21,7 @@ from appliance.analysis.commission import Gathered
 from appliance.analysis.diagnose import normal_of
 from appliance.analysis.features import Extractor
 from appliance.analysis.manifest import Manifest, Recording, Sensor, Threshold
+from appliance.errors import LearningError
 
 FOLDER = Path(__file__).resolve().parent.parent / "base_models"
 OWN_WINDOWS = 120
@@ -54,7 +55,14 @@ def calibrate(base: Bundle, gathered: Gathered, extractor: Extractor) -> Bundle:
     """A provisional bundle of this machine: the base, fitted to the windows in `gathered`.
 
     gathered: normal running, at least `manifest.base.windows` of it.
+
+    Raises LearningError: the machine changed its way of running meanwhile; a threshold would end too high.
     """
+    if ways := int(steadiness.conditions(np.stack(gathered.rows), extractor.features).max()):
+        raise LearningError(
+            f"{ways + 1} ways of running in {len(gathered.rows)} windows, expected one to calibrate a base; "
+            "the machine's own model will know them all"
+        )
     X, before, population = np.stack(gathered.rows), base.manifest, population_of(base, extractor)
     here = calibration.standard_of(X, extractor.features, population.scale, population.prior)
     worst, times = calibration.worst_unseen(X, population), before.threshold.value

@@ -17,7 +17,7 @@ from appliance.analysis.rollout import Rollout
 from appliance.analysis.stream import SensorStream
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
-from appliance.errors import BundleError
+from appliance.errors import BundleError, LearningError
 from appliance.records import GuardState, Hello, Learn, ModelAct, SampleBlock
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,12 @@ class Analysis:
         base, gathering = self._bases[stream.sensor], stream.gathering
         if base is None or gathering is None or gathering.windows < base.manifest.base.windows:
             return
-        bundle = bases.calibrate(base, gathering.gathered, stream.extractor)
+        try:
+            bundle = bases.calibrate(base, gathering.gathered, stream.extractor)
+        except LearningError as fault:
+            self._bases[stream.sensor] = None
+            self.tell(ModelAct(stream.sensor, "model.not_calibrated", f"base left out: {fault}"))
+            return
         bundle = self.acceleration.accelerate(stream.sensor, bundle)
         stream.adopt(bundle)
         stream.novelty = None  # a condition is learnt by a model of the machine's own

@@ -1,5 +1,8 @@
 """The shipped base: sound, calibrated by a few windows, quiet on machines it never saw, awake to faults."""
 
+import tomllib
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from appliance.analysis.features import Extractor
 from appliance.analysis.scorer import Scorer
 from appliance.analysis.stream import SensorStream
 from appliance.config import Analysis, Fault
-from appliance.errors import BundleError
+from appliance.errors import BundleError, LearningError
 from tools.training import machines
 
 RATE_HZ, N, HOP = 3332.0, 4265, 2132
@@ -110,6 +113,22 @@ def test_a_restless_machine_gets_a_higher_threshold(base, wide):
     shaken = X * np.exp(0.8 * rng.standard_normal(X.shape) * (rng.random(X.shape) < 0.1)).astype(np.float32)
     restless = bases.calibrate(base, gathered(shaken), wide)
     assert restless.threshold > 1.3 * calm.threshold
+
+
+def test_a_machine_that_runs_in_two_ways_meanwhile_is_left_to_its_own_model(base, wide):
+    faster = replace(machines.draw(213, RATE_HZ), shaft_hz=1.3 * machines.draw(213, RATE_HZ).shaft_hz)
+    run = machines.accel(faster, RATE_HZ, 3, 9)
+    both = np.concatenate([rows(wide, 213, 9)[:12], machines.windows(run, wide, HOP)[:12]])
+    with pytest.raises(LearningError, match="2 ways of running in 24 windows, expected one"):
+        bases.calibrate(base, gathered(both), wide)
+
+
+def test_it_is_in_the_package(base):
+    """As pyproject.toml names it: beside the code, by a link that a wheel is built through."""
+    root = bases.FOLDER.parents[1]
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packed = {path for pattern in patterns["appliance"] for path in (root / "appliance").glob(pattern)}
+    assert {bases.FOLDER / base.manifest.base.name / name for name in base.files} <= packed
 
 
 def test_a_bundle_of_before_bases_is_still_read(made):
