@@ -142,8 +142,9 @@ class Gathering:
     def _ways(self) -> str:
         """The ways of running seen, looked at anew every few windows."""
         at = self.windows - self.windows % steadiness.CONDITION_WINDOWS
-        if at and self._seen[0] != at:
-            seen = steadiness.conditions(np.stack(self.gathered.rows), self._extractor.features).max() + 1
+        if self._seen[0] != at:
+            rows = self.gathered.rows
+            seen = steadiness.conditions(np.stack(rows), self._extractor.features).max() + 1 if rows else 0
             self._seen = at, f"; {seen} ways of running" if seen > 1 else ""
         return self._seen[1]
 

@@ -153,8 +153,18 @@ class Commissioning:
         """A window of running was judged OK by a model of its own, a new one where that is wanted."""
         if score is None or score.quality is not Quality.OK or score.state is not MachineState.RUNNING:
             return False
-        own = slots.target(self._config.bundle_dir(score.sensor), slots.ACTIVE)
+        own = self._slot(score.sensor, slots.ACTIVE)
         return score.model == own and own != self._before.get(score.sensor)
+
+    def _slot(self, sensor: str, slot: str) -> str | None:
+        """Id of the bundle in a slot. Raises ApplianceError: we may not look."""
+        folder = self._config.bundle_dir(sensor)
+        try:
+            return slots.target(folder, slot)
+        except OSError as fault:
+            raise ApplianceError(
+                f"{folder}: {fault.strerror}; ask as root or as the appliance's user"
+            ) from fault
 
     def _progress(self, state: GuardState) -> None:
         stamp = self._stamp(state)
@@ -182,7 +192,7 @@ class Commissioning:
             model = next(score.model for score in state.scores if score.sensor == spec.name)
             for line in _figures(manifest, self._config):
                 self.screen.line(line)
-            before = slots.target(folder, slots.PREVIOUS) or "none"
+            before = self._slot(spec.name, slots.PREVIOUS) or "none"
             self.screen.line(f"model {model}, kept before it: {before}")
         if self._practice is None:
             self.screen.line("It goes on without this terminal: `appliance status` shows it at any time.")

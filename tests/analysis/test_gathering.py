@@ -144,6 +144,7 @@ def test_each_way_of_running_is_a_part_of_its_own(gathering, windows):
     assert gathering.words().endswith("; 2 ways of running")
     gathering.gathered.cut(0, 60)
     assert len(parts[0].rows) == 30
+    assert gathering.words() == "0 of 40 windows, 20 s more of normal running"
 
 
 def test_only_windows_of_one_kind_stand_beside_each_other(gathering, extractor):

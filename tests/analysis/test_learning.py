@@ -243,3 +243,42 @@ def test_another_model_in_force_ends_the_growing(
     assert one.events() == ["learn.ended"]
     assert one.told[0].message == f"learning ended: {other.id} is in force instead"
     assert opened.gathering is None  # it is not of our own making
+
+
+def test_what_drifts_before_there_is_a_model_is_refused_and_gathering_goes_on(
+    desk: Callable[[float], Desk], windows: Callable[..., F32]
+) -> None:
+    one = desk(300.0)
+    one.stream = SensorStream("de", RATE_HZ, 2, one.config.analysis)
+    learner = one.learner()
+    gathering = one.stream.gathering
+    assert gathering is not None
+    for n, row in enumerate(windows(40, 1)):
+        gathering.gathered.add(row * (1 + 0.02 * n), 1.0, {}, None)
+    learner.turn(one.stream)
+    assert one.events() == ["learn.refused"]
+    assert "expected a steady machine" in one.told[0].message
+    assert one.stream.gathering is gathering
+    assert gathering.windows == 20
+
+
+def test_a_new_baseline_that_is_rolled_back_at_once_is_not_taken_up(
+    desk: Callable[[float], Desk], windows: Callable[..., F32]
+) -> None:
+    one = desk(10.0)
+    learner = one.learner()
+    learner.asked(Learn("de", "again", "anna", "bearing replaced"), one.stream)
+    assert one.stream.gathering is not None
+    for row in windows(40, 1):
+        one.stream.gathering.gathered.add(row, 1.0, {}, None)
+    learner.turn(one.stream)
+    end_s = time.monotonic() + PATIENCE_S
+    while not one.told and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert one.events() == ["model.learnt"]
+    assert slots.target(one.slots, slots.PREVIOUS) == one.mine.id
+    slots.rollback(one.slots, str(slots.target(one.slots, slots.ACTIVE)))
+    while one.stream.gathering is not None and time.monotonic() < end_s:
+        learner.turn(one.stream)
+    assert one.events() == ["model.learnt", "learn.ended"]
+    assert slots.target(one.slots, slots.ACTIVE) == one.mine.id
