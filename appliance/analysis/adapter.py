@@ -89,7 +89,7 @@ class Adapter:
                 self._say(
                     "condition.gathered", f"{words}; say with `appliance condition` whether it is normal"
                 )
-        elif slow_change and slow_change.due and not self._standing:
+        elif slow_change and slow_change.due and not (self._standing or waiting):
             rows, speeds_hz = slow_change.take()
             parent, features = stream.bundle, stream.extractor.features
             self._start(
@@ -131,14 +131,15 @@ class Adapter:
             stream.slow_change = None
             self._spend(Spent(parent.id, str(fault)))
             self._say("model.drift_budget_spent", f"{fault}; slow change is followed no more", "warning")
-            self._adapting = False
         except (LearningError, BundleError) as fault:
             self._say("model.adaptation_refused", str(fault), "warning", asked)
-            self._adapting = False
         else:
+            if stream.novelty:
+                stream.novelty.answered()
             thresholds = f"threshold {parent.threshold:.2f} before, {child.threshold:.2f} now"
             words = f"{child.id} in force, {parent.id} adapted to {what}; {thresholds}; on probation"
             self._say("model.adapted", words, asked=asked)
+        self._adapting = False
 
     def _in_force(self, made: Bundle, parent: Bundle, asked: Learn) -> Bundle:
         """The child, signed, in force instead of its parent, unless an alarm has come meanwhile."""

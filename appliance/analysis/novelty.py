@@ -112,6 +112,11 @@ class NoveltyWatch:
             self._unjudged = 0
         return self.finding
 
+    def answered(self) -> None:
+        """What was gathered is learnt; nothing of it is kept."""
+        self.gathered.clear()
+        self.waiting = None
+
     def refuse(self) -> None:
         """Not normal: its scores count, until the machine runs in a way that is known."""
         self._refused = True

@@ -24,6 +24,7 @@ class SlowChange:
         """
         if not may_learn:
             self.take()
+        if self.due or not may_learn:
             return
         if not self._rows:
             self._begun_s = at_s

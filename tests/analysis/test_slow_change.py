@@ -15,6 +15,7 @@ def test_a_period_is_sampled_thinly_and_evenly():
         assert not slow.due
     slow.ran(ROW, None, DAY_S, may_learn=True)
     assert slow.due
+    slow.ran(ROW, 25.0, 2 * DAY_S, may_learn=True)  # nobody takes it yet: no more is kept
     rows, speeds_hz = slow.take()
     assert WINDOWS - 1 <= len(rows) <= WINDOWS + 1
     assert len(speeds_hz) == len(rows) - 1
