@@ -23,12 +23,14 @@ class Terminal:
         )  # fmt: skip
         os.close(theirs)
         self.heard = ""
+        self._waited = 0
 
     def until(self, words: str, within_s: float) -> None:
-        """Read on until it has shown these words. Raises TimeoutError, EOFError."""
+        """Read on until it shows these words after those waited for last. Raises TimeoutError, EOFError."""
         end_s = time.monotonic() + within_s
-        while words not in self.heard:
+        while (at := self.heard.find(words, self._waited)) < 0:
             self._read(end_s, words)
+        self._waited = at + len(words)
 
     def type(self, text: str) -> None:
         """As if on the keyboard; \\x03 is Ctrl-C."""
