@@ -13,6 +13,7 @@ import numpy as np
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis import calibration, memory, recall, steadiness, tail
+from appliance.analysis import manifest as manifests
 from appliance.analysis.autoencoder import F32
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.calibration import Population
@@ -32,9 +33,8 @@ called 12 % of normal running abnormal, a calibrated base 1.5 %."""
 def find(extractor: Extractor, folder: Path = FOLDER) -> Bundle | None:
     """The base for windows of this extractor, verified; None where none is shipped. Raises BundleError."""
     for path in sorted(folder.glob(f"*/{bundles.MANIFEST}")):
-        base = bundles.load(path.parent)
-        if fits(base.manifest, extractor):
-            return base
+        if fits(manifests.read(path.read_bytes()), extractor):
+            return bundles.load(path.parent)
     return None
 
 
