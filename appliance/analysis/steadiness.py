@@ -35,6 +35,8 @@ DRIFTED = math.log(1.2)
 """A change of a fifth over all that was gathered, and of DRIFTED_SPREADS of its own scatter, is drift."""
 DRIFTED_SPREADS = 3.0
 _POINTS = 40
+_MOST_LINKED = 600
+"""Memory grows with its square. Of more windows so many are compared; each stands for those behind it."""
 
 
 def conditions(X: F32, features: Sequence["Feature"]) -> Labels:
@@ -46,10 +48,12 @@ def conditions(X: F32, features: Sequence["Feature"]) -> Labels:
     if len(main) < 2:
         return np.zeros(len(main), np.intp)
     spread = np.maximum(_spread(np.diff(main, axis=0)) / math.sqrt(2), LEAST_SPREAD)
-    scaled = main / spread
+    some = np.round(np.linspace(0, len(main) - 1, min(len(main), _MOST_LINKED))).astype(np.intp)
+    scaled = main[some] / spread
     square = np.sum(scaled**2, axis=1)
     away = (square[:, None] + square - 2.0 * scaled @ scaled.T) / scaled.shape[1]
-    return _without_passages(_linked(away < LINKED**2))
+    labels = _linked(away < LINKED**2)
+    return _without_passages(labels[np.searchsorted(some, np.arange(len(main)), side="right") - 1])
 
 
 def drift(X: F32, features: Sequence["Feature"], hop_s: float) -> str:

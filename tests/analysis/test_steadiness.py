@@ -1,5 +1,7 @@
 """Drift within one way of running is found; several ways of running in one stretch are not taken for it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,18 @@ def test_several_ways_of_running_are_no_drift(order):
     for level in np.unique(levels):
         assert len(np.unique(labels[levels == level])) == 1
     assert labels[0] == 0
+    assert steadiness.drift(X, FEATURES, HOP_S) == ""
+
+
+def test_hours_of_running_cost_little_memory():
+    levels = condition((1500, 0.0), (1500, 1.0))
+    X = running(levels)
+    tracemalloc.start()
+    labels = steadiness.conditions(X, FEATURES)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 30e6
+    assert np.mean(labels == (levels > 0.5)) > 0.995
     assert steadiness.drift(X, FEATURES, HOP_S) == ""
 
 
