@@ -13,6 +13,10 @@ from appliance.toml_lines import Keys
 
 STATES = tuple(state for state in MachineState if state is not MachineState.UNKNOWN)
 """Those that may have setpoints of their own."""
+DELAY_S = 3.0
+"""Where the file does not say; racks offer 1 to 15 s."""
+UNASKED_DELAY_S = 10.0
+"""The same for a score whose model does not ask for a delay of its own, and for its Danger."""
 _MULTIPLIED = ("m/s2", "mm/s")
 """Units of vibration, which trip multiply may raise; never a temperature, never a rate of change."""
 
@@ -34,6 +38,22 @@ class Listed:
     largest: float = math.inf
     zone_edges: tuple[float, ...] = ()
     learned: bool = False
+
+    @property
+    def own_delay(self) -> bool:
+        """Whether its Alert waits as long as the model asks for: the file does not say how long."""
+        return self.learned and self.limit.delay_s is None
+
+    @property
+    def alert_delay_s(self) -> float:
+        """Time delay of its Alert; with `own_delay` only until a model asks for another."""
+        usual_s = UNASKED_DELAY_S if self.learned else DELAY_S
+        return usual_s if self.limit.delay_s is None else self.limit.delay_s
+
+    @property
+    def danger_delay_s(self) -> float:
+        """Time delay of its Danger."""
+        return self.alert_delay_s if self.limit.danger_delay_s is None else self.limit.danger_delay_s
 
     @property
     def multiplied(self) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from appliance import preset
 from appliance.channel_list import Listed, carries_the_band, listed
-from appliance.config import Config, Limit, Trip
+from appliance.config import Config, Trip
 from appliance.plausible import implausible
 from appliance.sensors import RecordedVibration, driver
 from appliance.severity import band_hz
@@ -119,7 +119,7 @@ def _limit(document: Document[Config], one: Listed) -> str:
         for keys, levels in one.levels[1:]
     ]
     zones = ["zones A to D"] if one.zone_edges else []
-    return "; ".join((usual + _delays(one.limit), *states, *zones))
+    return "; ".join((usual + _delays(one), *states, *zones))
 
 
 def _levels(
@@ -134,12 +134,12 @@ def _levels(
     return ", ".join(found) or "not watched"
 
 
-def _delays(limit: Limit) -> str:
-    danger_s = limit.delay_s if limit.danger_delay_s is None else limit.danger_delay_s
-    if limit.alert is None and limit.danger is None:
+def _delays(one: Listed) -> str:
+    if one.limit.alert is None and one.limit.danger is None:
         return ""
-    apart = f", Danger after {danger_s:g} s" if danger_s != limit.delay_s else ""
-    return f" after {limit.delay_s:g} s{apart}"
+    alert = "as long as the model asks for" if one.own_delay else f"{one.alert_delay_s:g} s"
+    differs = one.limit.danger is not None and (one.own_delay or one.danger_delay_s != one.alert_delay_s)
+    return f" after {alert}" + (f", Danger after {one.danger_delay_s:g} s" if differs else "")
 
 
 def _vote(trip: Trip) -> str:

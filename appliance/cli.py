@@ -95,6 +95,12 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _commission(arguments: argparse.Namespace) -> int:
+    from appliance.desk import commission
+
+    return commission.run(arguments)
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from appliance.desk import status
 
@@ -149,6 +155,12 @@ def _model(arguments: argparse.Namespace) -> int:
     return model.run(arguments)
 
 
+def _condition(arguments: argparse.Namespace) -> int:
+    from appliance.desk import condition
+
+    return condition.run(arguments)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from appliance.desk import demo
 
@@ -187,6 +199,14 @@ def _parser() -> argparse.ArgumentParser:
     _config_argument(selftest)
     selftest.add_argument("--dry", action="store_true", help="leave the relay alone")
     selftest.add_argument("--json", action="store_true")
+    commission = add("commission", _commission, "guided at a terminal, from plugged in to guarded")
+    _config_argument(commission)
+    act = commission.add_mutually_exclusive_group()
+    act.add_argument("--simulate", action="store_true", help="practise on a simulated machine of its own")
+    act.add_argument("--again", action="store_true", help="learn a new baseline, as after maintenance")
+    act.add_argument("--cancel", action="store_true", help="take the wish for a new baseline back")
+    commission.add_argument("--who", default="", help="with --again and --cancel")
+    commission.add_argument("--why", default="", help="the same")
     status = add("status", _status, "what the running guard sees now")
     _config_argument(status)
     status.add_argument("--json", action="store_true")
@@ -194,6 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     _recording_commands(add)
     _evidence_commands(add("evidence", _evidence, "what was kept of each alarm; is it as it was written?"))
     _model_commands(add("model", _model, "the models of the sensors: look, install, try, promote, roll back"))
+    _condition_commands(
+        add("condition", _condition, "new operating conditions: what is gathered, is it normal?")
+    )
     bench = add("bench", _bench, "features, inference and event store timed on this device")
     bench.add_argument("--json", action="store_true")
     return parser
@@ -314,6 +337,21 @@ def _model_commands(model: argparse.ArgumentParser) -> None:
     sign.add_argument(
         "--days", type=float, default=0.0, help="may be installed for so long (default: for ever)"
     )
+
+
+def _condition_commands(condition: argparse.ArgumentParser) -> None:
+    acts = condition.add_subparsers(required=True, metavar="ACT", dest="act")
+    for name, text in (
+        ("list", "what is known of each sensor"),
+        ("accept", "what was gathered is normal: adapt the model to it; refused while an alarm stands"),
+        ("refuse", "it is not normal: its scores count until the machine runs in a known way again"),
+    ):
+        sub = acts.add_parser(name, help=text, description=text)
+        _config_argument(sub)
+        if name != "list":
+            sub.add_argument("--sensor", metavar="NAME", help="which one, where there are several")
+            sub.add_argument("--who", required=True)
+            sub.add_argument("--why", required=True)
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:

@@ -107,8 +107,8 @@ class Limit(Struct, forbid_unknown_fields=True, frozen=True):
     """Alert from this level on; left out: not watched."""
     danger: float | None = None
     """Danger from this level on; left out: not watched. It drops the relay, alone or by vote ([[trip]])."""
-    delay_s: NotNegative = 3.0
-    """How long the value must be beyond a level before it counts, s."""
+    delay_s: NotNegative | None = None
+    """How long the value must be beyond a level before it counts, s; left out: 3, or what a model asks."""
     danger_delay_s: NotNegative | None = None
     """The same for Danger alone, s; left out: delay_s."""
     off_delay_s: NotNegative = 0.0
@@ -150,7 +150,7 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     """Temperature, °C."""
     temperature_slope_degc_per_min: Limit = Limit(alert=5.0, danger=10.0, delay_s=30.0)
     """Rise of temperature over the last two minutes, °C/min."""
-    score_ratio: Limit = Limit(alert=1.0, delay_s=10.0)
+    score_ratio: Limit = Limit(alert=1.0)
     """Learned score over its threshold. It raises an Alert alone, and trips only by a vote ([[trip]])."""
     channels: dict[str, Limit] = {}
     """Limits of single channels by name (`de.velocity`), instead of those above and of any preset."""
@@ -240,7 +240,7 @@ class Analysis(Struct, forbid_unknown_fields=True, frozen=True):
     overlap: Fraction = 0.5
     """Share of a window that the next one repeats."""
     learn_s: Annotated[float, Meta(gt=0)] = 300.0
-    """Normal running to gather before the first model, in the machine's own time."""
+    """Normal running behind a mature model, s of the machine's own time; a provisional one needs less."""
     settle_s: NotNegative = 5.0
     """After a start or a change of speed the machine counts as transient for this long."""
     off_mms: NotNegative = 0.2

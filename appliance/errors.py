@@ -24,5 +24,9 @@ class LearningError(ApplianceError):
     """The data offered cannot make a baseline."""
 
 
+class BudgetError(LearningError):
+    """Slow change has gone farther than may be followed; a person has to look."""
+
+
 class StoreError(ApplianceError):
     """The event store cannot be opened or written."""

@@ -1,10 +1,10 @@
 """Configuration of the models: whose may come here, how they are tried."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from appliance.sensors import Positive
+from appliance.sensors import NotNegative, Positive
 
 
 class Models(Struct, forbid_unknown_fields=True, frozen=True):
@@ -29,3 +29,9 @@ class Models(Struct, forbid_unknown_fields=True, frozen=True):
     """Largest share of these windows that it may judge unlike the model it replaces."""
     latency_ms: Positive = 20.0
     """A window that it scores in more than this is late, ms; one in 50 may be."""
+    promote: Literal["ask", "auto"] = "ask"
+    """Who puts a candidate in force that ended its shadow well: a person, or the appliance by itself."""
+    new_condition: Literal["ask", "accept"] = "ask"
+    """Who says that a new operating condition is normal: a person, or the appliance by itself."""
+    adapt_every_h: NotNegative = 0.0
+    """Hours of running after which slow change is followed, within the drift budget; 0: never."""

@@ -14,22 +14,14 @@ class Validity(IntFlag):
     """Why a block or reading may not be trusted; 0 is OK. A bad value is never shown as a good one."""
 
     OK = 0
-    GAP = 1
-    """Samples are missing before or inside this block."""
-    STUCK = 2
-    """An axis does not move, or moves less than its own noise."""
-    CLIP = 4
-    """An axis reached full scale."""
-    RANGE = 8
-    """A value is outside what the sensor can measure, or not a number."""
-    AGE = 16
-    """Nothing came for too long."""
-    GRAVITY = 32
-    """The gravity vector has turned or vanished: the sensor fell off or turned."""
-    CLOCK = 64
-    """The measured sample rate is off its nominal by more than the sensor can be."""
-    LOST = 128
-    """The device does not answer."""
+    GAP = 1  # samples are missing before or inside this block
+    STUCK = 2  # an axis does not move, or moves less than its own noise
+    CLIP = 4  # an axis reached full scale
+    RANGE = 8  # a value is outside what the sensor can measure, or not a number
+    AGE = 16  # nothing came for too long
+    GRAVITY = 32  # the gravity vector has turned or vanished: the sensor fell off or turned
+    CLOCK = 64  # the measured sample rate is off its nominal by more than the sensor can be
+    LOST = 128  # the device does not answer
 
 
 class Level(IntEnum):
@@ -133,8 +125,8 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     """The model's opinion of one window. value: >= 0, higher is more abnormal; None where no model scored it.
 
     hypotheses: of the last seconds, strongest first, at most three; renewed at least every few windows.
-    metrics: SI figures of the window for dashboards (keys carry their units). progress: 0–1 while LEARNING.
-    reason: why it is LEARNING although a model is in force.
+    metrics: SI figures of the window for dashboards (keys carry their units). progress, reason: share, 0–1,
+    of what is gathered to be learnt, and in words what for or why it waits. delay_s: above it until an Alert.
     """
 
     sensor: str
@@ -151,6 +143,7 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     compute_ms: float = 0.0
     hypotheses: tuple[Hypothesis, ...] = ()
     reason: str = ""
+    delay_s: float | None = None
 
 
 class EventKind(Enum):
@@ -340,12 +333,12 @@ class ProofTest(msgspec.Struct, frozen=True, tag=True):
 class Learn(msgspec.Struct, frozen=True, tag=True):
     """A person asks analysis, through the guard, to learn; how it goes is told by scores and events.
 
-    again: a new baseline; the one in force stays in force until it is there, and is kept as previous.
-    accept: the new operating condition that was gathered is normal. cancel: neither. sensor: "" for every.
+    again: a new baseline, the one in force stays until it is there and is kept; cancel: not any more.
+    accept, refuse: the new operating condition that was gathered is normal, or is not. sensor: "" for every.
     """
 
     sensor: str
-    act: Literal["again", "accept", "cancel"]
+    act: Literal["again", "accept", "refuse", "cancel"]
     who: str
     why: str
 
@@ -401,18 +394,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
 """What a person may ask of the rack; each is answered with a Reply, as is Learn."""
 
-Message = (
-    SampleBlock
-    | TemperatureReading
-    | Score
-    | ModelAct
-    | GuardState
-    | Hello
-    | Request
-    | Learn
-    | Reply
-    | Trace
-    | Capture
-    | Notice
-)
+ToGuard = Hello | Score | ModelAct | Request | Learn
+FromGuard = SampleBlock | TemperatureReading | GuardState | Learn | Reply | Trace | Capture | Notice
+Message = ToGuard | FromGuard
 """Everything that travels on the guard's socket."""

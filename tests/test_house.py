@@ -34,7 +34,8 @@ FORBIDDEN_AT_RUN_TIME = {
 PURE = (
     "window", "fft", "spectrum", "envelope", "features", "speed", "statistics", "state", "standard",
     "autoencoder", "quantize", "scorer", "explain", "baseline",
-    "tail", "memory", "condition", "novelty", "adapt", "drift",
+    "tail", "memory", "condition", "novelty", "adapt", "drift", "steadiness", "gathering",
+    "slow_change", "adaptation",
 )  # fmt: skip
 IMPURE = {
     "os",

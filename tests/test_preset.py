@@ -39,7 +39,7 @@ def test_keys_of_the_file_win_one_by_one(tmp_path: Path) -> None:
     text = PUMP + "[limits.velocity_mms]\nalert = 2.0\ndirection = 'over'\n"
     text += "[limits]\npeak_mps2.delay_s = 0.5\nrms_mps2.danger = 40\n[protection]\ntrip_multiply = 1\n"
     config = load(written(tmp_path, text))
-    assert config.limits.velocity_mms == Limit(alert=2.0, danger=4.5)
+    assert config.limits.velocity_mms == Limit(alert=2.0, danger=4.5, delay_s=3.0)
     assert config.limits.peak_mps2 == Limit(alert=50.0, danger=75.0, delay_s=0.5)
     assert config.limits.rms_mps2 == Limit(danger=40.0)  # no preset there: the table replaces the default
     assert config.protection.trip_multiply == 1.0

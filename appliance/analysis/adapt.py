@@ -16,8 +16,7 @@ from appliance.analysis.condition import Conditions
 from appliance.analysis.memory import F64, hidden
 from appliance.analysis.memory import landmarks as landmarks_of
 from appliance.analysis.quantize import dequantized, with_last
-from appliance.errors import LearningError
-from appliance.records import Level, Zone
+from appliance.errors import BudgetError, LearningError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +26,6 @@ RIDGE = 0.1
 """How firmly the layer stays where it was, as a share of the mean square of its inputs."""
 MOST_RAISED = 1.5
 """The threshold may rise to this times that of commissioning, however often it is adapted."""
-
-
-def refusal(level: Level, zone: Zone) -> str:
-    """Why nothing may be learnt now; "" if it may. level: the worst channel of the machine."""
-    if level is not Level.NORMAL:
-        return "an alarm stands; nothing is learnt until it is cleared"
-    return f"vibration in zone {zone}; nothing is learnt of a machine in C or D" if zone in ("C", "D") else ""
 
 
 def adapt(learnt: Baseline, X: F32, *, speeds_hz: "Sequence[float]" = (), accepted: bool) -> Baseline:
@@ -47,7 +39,8 @@ def adapt(learnt: Baseline, X: F32, *, speeds_hz: "Sequence[float]" = (), accept
             measured from. Else it is slow change, which may go no further than the drift budget.
 
     Raises:
-        LearningError: too few windows, or the drift budget is spent.
+        LearningError: too few windows.
+        BudgetError: slow change has gone farther than may be followed.
     """
     if len(X) < FEWEST_WINDOWS:
         raise LearningError(
@@ -56,7 +49,7 @@ def adapt(learnt: Baseline, X: F32, *, speeds_hz: "Sequence[float]" = (), accept
     Z, memory = learnt.standard(X), learnt.memory
     now: F32 = np.median(Z, axis=0).astype(np.float32)
     if not accepted and (far := Conditions(memory, learnt.standard, learnt.features).drifted(now)):
-        raise LearningError(f"not adapted: {far}; find the cause, then accept it as normal or learn anew")
+        raise BudgetError(f"not adapted: {far}; find the cause, then accept it as normal or learn anew")
     H = hidden(learnt.model, np.clip(Z, -INPUT_LIMIT, INPUT_LIMIT))
     weight = max(1.0, memory.windows / memory.conditions / len(Z))
     unseen = _held_out(learnt, H, Z, weight)

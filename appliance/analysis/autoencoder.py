@@ -49,7 +49,15 @@ def steps_for(n: int) -> int:
     return int(np.clip(40 * n // BATCH, 400, 4000))
 
 
-def train(X: F32, *, steps: int, seed: int, progress: Progress | None = None) -> tuple[Dense, ...]:
+def train(
+    X: F32,
+    *,
+    steps: int,
+    seed: int,
+    progress: Progress | None = None,
+    widths: tuple[int, int] | None = None,
+    target: F32 | None = None,
+) -> tuple[Dense, ...]:
     """Train k-h-b-h-k on standardised features; the same arguments give the same weights, bit for bit.
 
     The bottleneck b (linear) is as wide as the principal components that explain EXPLAINED of the variance,
@@ -62,14 +70,17 @@ def train(X: F32, *, steps: int, seed: int, progress: Progress | None = None) ->
         steps: optimiser steps; fixes the learning-rate schedule.
         seed: of spare initial weights, order and noise.
         progress: see `Progress`.
+        widths: h and b, 1 <= 2b <= h and b < k, in place of those found; b is less where n has not so many.
+        target: (n, k) to come out in place of X: what a larger network makes of it, say.
 
     Source: Kingma & Ba 2015 (Adam), Vincent et al. 2008 (denoising), Baldi & Hornik 1989 (components).
 
     """
     rng = np.random.default_rng(seed)
-    mean, components = _components(X)
+    mean, components = _components(X, widths[1] if widths else None)
     bottleneck = len(components)
-    hidden = max(2 * bottleneck, min(WIDEST_HIDDEN, round(0.75 * X.shape[1])))
+    hidden = widths[0] if widths else max(2 * bottleneck, min(WIDEST_HIDDEN, round(0.75 * X.shape[1])))
+    target = X if target is None else target
     network = _Network((X.shape[1], hidden, bottleneck, hidden, X.shape[1]), (True, False, True, False))
     _start(network.layers, mean, components, rng)
     report = max(1, steps // REPORTS)
@@ -77,15 +88,16 @@ def train(X: F32, *, steps: int, seed: int, progress: Progress | None = None) ->
     for step in range(steps):
         if len(order) < BATCH:
             order = np.concatenate([order, rng.permutation(len(X))])
-        batch, order = X[order[:BATCH]], order[BATCH:]
+        chosen, order = order[:BATCH], order[BATCH:]
+        batch = X[chosen]
         noisy = batch + np.float32(NOISE) * rng.standard_normal(batch.shape, dtype=np.float32)
-        network.descend(noisy, batch, 0.5 * (1 + np.cos(np.pi * step / steps)))
+        network.descend(noisy, target[chosen], 0.5 * (1 + np.cos(np.pi * step / steps)))
         if progress is not None and (step + 1) % report == 0:
             progress((step + 1) / steps)
     return tuple(Dense(layer.weight.copy(), layer.bias.copy(), layer.relu) for layer in network.layers)
 
 
-def _components(X: F32) -> tuple[F32, F32]:
+def _components(X: F32, wanted: int | None) -> tuple[F32, F32]:
     """Mean (k,) and the principal components (b, k) that the bottleneck carries."""
     mean = X.mean(axis=0)
     # Eigenvectors of the smaller Gram matrix: an SVD of 3600 × 174 costs 20 times as much.
@@ -95,7 +107,7 @@ def _components(X: F32) -> tuple[F32, F32]:
     variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1]
     share = np.cumsum(variance) / max(float(variance.sum()), 1e-12)
     enough = int(np.searchsorted(share, EXPLAINED)) + 1
-    count = max(1, min(enough, WIDEST_BOTTLENECK, k // 4, n // 3))
+    count = max(1, min(wanted or min(enough, WIDEST_BOTTLENECK, k // 4), n // 3))
     components = vectors[:, :count].T if k <= n else vectors[:, :count].T @ centred
     norm = np.linalg.norm(components, axis=1, keepdims=True)
     return mean, (components / np.maximum(norm, 1e-12)).astype(np.float32)

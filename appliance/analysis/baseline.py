@@ -26,6 +26,8 @@ INPUT_LIMIT = 6.0
 """Standardised features beyond this are clipped for the network (never for the score)."""
 LEAST_RESIDUAL = 0.1
 """The smallest residual spread assumed, in units of the feature's own spread: several int8 steps."""
+Trainer = Callable[..., tuple[autoencoder.Dense, ...]]
+"""Makes a network of standardised windows: `autoencoder.train` with some of its arguments given."""
 WORST_QUANTIZATION = 0.1
 """Mean difference of int8 from float scores, as a share of the threshold; measured on real machines: 0.01."""
 LEAST_AGREEMENT = 0.98
@@ -86,6 +88,7 @@ def learn(
     background: F32 | None = None,
     seed: int = 1,
     progress: Progress | None = None,
+    train: Trainer = autoencoder.train,
 ) -> Baseline:
     """Learn one baseline from several recordings (operating conditions) of a healthy machine.
 
@@ -96,6 +99,7 @@ def learn(
         background: (k,) typical features of the machine at rest, in physical units, if it rested.
         seed: the same seed and windows give the same model, bit for bit.
         progress: called with the share done; what it raises ends the learning.
+        train: makes each network.
 
     Raises:
         LearningError: too few windows, values that are not numbers, or data that do not move.
@@ -108,14 +112,14 @@ def learn(
     share = 1 / (FOLDS + 1)
     for fold in range(FOLDS):
         held = folds == fold
-        _, model = _network(Z[~held], seed + fold, _part(progress, fold * share, share))
+        _, model = _network(Z[~held], train, seed + fold, _part(progress, fold * share, share))
         unseen[held] = _int8(model, Z[held])
     scale = _spread(Z - unseen)
     held_out = _score(Z, unseen, scale)
     stretches = _stretches(matrices)
     tail = fit_tail(held_out, stretches)
     threshold = threshold_of(tail, held_out)
-    layers, model = _network(Z, seed + FOLDS, _part(progress, FOLDS * share, share))
+    layers, model = _network(Z, train, seed + FOLDS, _part(progress, FOLDS * share, share))
     return Baseline(
         features=tuple(features),
         standard=transform,
@@ -193,12 +197,12 @@ def _part(progress: Progress | None, start: float, share: float) -> Callable[[fl
 
 
 def _network(
-    Z: F32, seed: int, progress: Progress | None
+    Z: F32, train: Trainer, seed: int, progress: Progress | None
 ) -> tuple[tuple[autoencoder.Dense, ...], QuantizedModel]:
     """Train on clipped standardised windows and quantize on the same."""
     clipped = np.clip(Z, -INPUT_LIMIT, INPUT_LIMIT)
     steps = autoencoder.steps_for(len(Z))
-    layers = autoencoder.train(clipped, steps=steps, seed=seed, progress=progress)
+    layers = train(clipped, steps=steps, seed=seed, progress=progress)
     return layers, quantize(layers, clipped)
 
 

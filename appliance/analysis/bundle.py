@@ -1,7 +1,7 @@
 """A bundle: a folder of model.tflite, manifest.toml, card.md and SHA256SUMS, verified whole at every load."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -12,9 +12,10 @@ import appliance
 from appliance.analysis import manifest as manifests
 from appliance.analysis import recall, runner, tail, tflite, tflite_read
 from appliance.analysis.baseline import Baseline
-from appliance.analysis.card import card
+from appliance.analysis.card import card as card_of
 from appliance.analysis.manifest import Manifest
 from appliance.analysis.quantize import I8, QuantizedModel
+from appliance.analysis.tail import Tail
 from appliance.errors import BundleError
 from hw.ports import Accelerator, PortError
 
@@ -41,9 +42,9 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """Short name of this very bundle: when it was made and the start of its hash."""
+        """Short name of this very bundle: when it was made, the start of its hash; a base's says so."""
         made = self.manifest.created.replace("-", "").replace(":", "")
-        return f"{made[:15]}-{self.sha256[:8]}"
+        return f"{'base-' if self.manifest.base.name else ''}{made[:15]}-{self.sha256[:8]}"
 
     @property
     def sha256(self) -> str:
@@ -116,7 +117,9 @@ def make(
             held_out_p99=float(np.percentile(held_out, 99)),
             held_out_worst=float(held_out.max()),
         ),
-        false_alarms=_false_alarms(baseline, max(1, round(n * (1 - overlap))) / rate_hz),
+        false_alarms=false_alarms(
+            baseline.tail, baseline.threshold, max(1, round(n * (1 - overlap))) / rate_hz
+        ),
         model=manifests.Network(
             sha256=hashlib.sha256(model).hexdigest(),
             parameters=sum(layer.weight.size + layer.bias.size for layer in baseline.model.layers),
@@ -130,15 +133,23 @@ def make(
         ),
         memory=recall.kept(baseline),
     )
-    files = {MODEL: model, MANIFEST: manifests.write(manifest), CARD: card(manifest).encode()}
+    files = {MODEL: model, MANIFEST: manifests.write(manifest), CARD: card_of(manifest).encode()}
     return Bundle(manifest, baseline.model, backend, files | {SUMS: sums(files)})
 
 
-def _false_alarms(baseline: Baseline, hop_s: float) -> manifests.FalseAlarms:
-    delay = tail.persistence(baseline.tail, baseline.threshold, hop_s)
+def with_manifest(bundle: Bundle, manifest: Manifest, card: str = "") -> Bundle:
+    """The same model with another manifest, unsigned. card: another card; its own where empty."""
+    text = card.encode() or bundle.files[CARD]
+    files = {MODEL: bundle.files[MODEL], MANIFEST: manifests.write(manifest), CARD: text}
+    return replace(bundle, manifest=manifest, files=files | {SUMS: sums(files)})
+
+
+def false_alarms(scores: Tail, threshold: float, hop_s: float) -> manifests.FalseAlarms:
+    """What a threshold promises of scores with this tail, a window every hop_s seconds."""
+    delay = tail.persistence(scores, threshold, hop_s)
     return manifests.FalseAlarms(
-        rate=baseline.tail.rate(baseline.threshold),
-        rate_at_most=baseline.tail.rate(baseline.threshold, tail.SURE_SIGMAS),
+        rate=scores.rate(threshold),
+        rate_at_most=scores.rate(threshold, tail.SURE_SIGMAS),
         delay_windows=delay.windows,
         delay_s=delay.windows * hop_s,
         per_month=delay.alarms_per_month,
@@ -194,6 +205,11 @@ def _network(manifest: Manifest, model: bytes) -> QuantizedModel:
 def require(bundle: Bundle, *, names: tuple[str, ...], rate_hz: float, n: int) -> None:
     """Refuse a bundle made for other features, another rate (1 % and more) or window. Raises BundleError."""
     manifest = bundle.manifest
+    if manifest.base.windows:
+        raise BundleError(
+            f"bundle {bundle.id}: a base for any machine, expected a baseline of this one; learn one: the "
+            "appliance calibrates a base only where it is shipped with it"
+        )
     if abs(rate_hz / manifest.sensor.rate_hz - 1) > 0.01 or n != manifest.windows.n:
         raise BundleError(
             f"bundle {bundle.id}: made for {manifest.windows.n} samples at {manifest.sensor.rate_hz:g} Hz, "

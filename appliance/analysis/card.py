@@ -7,6 +7,9 @@ def card(manifest: Manifest) -> str:
     """The card as Markdown."""
     sensor, windows, threshold = manifest.sensor, manifest.windows, manifest.threshold
     model, receipts, false = manifest.model, manifest.receipts, manifest.false_alarms
+    base = manifest.base
+    words = f"base model {base.name} of {base.machines} machines, calibrated on these windows"
+    origin = f"- Provisional: {words}.\n" if base.name else ""
     axes, parent = ", ".join(sensor.axis_names), model.parent_sha256
     total = sum(recording.windows for recording in manifest.recordings)
     rows = "".join(f"| {recording.name} | {recording.windows} |\n" for recording in manifest.recordings)
@@ -19,7 +22,7 @@ Learnt {manifest.created} by appliance {manifest.appliance} from {total} windows
 |---|---|
 {rows}
 - Model: dense autoencoder, int8, {model.parameters} parameters, {len(manifest.features.names)} features.
-- Score: mean over the features of the squared, normalised reconstruction error; about 1 is normal.
+{origin}- Score: mean over the features of the squared, normalised reconstruction error; about 1 is normal.
 - Threshold: {threshold.value:.3f}: {threshold.rule}.
 - Held-out scores: median {threshold.held_out_median:.3f}, 99 % {threshold.held_out_p99:.3f},
   worst {threshold.held_out_worst:.3f} ({threshold.held_out_windows} windows).

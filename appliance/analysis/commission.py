@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from appliance.analysis import baseline, bundle
+from appliance.analysis import autoencoder, baseline, bundle
 from appliance.analysis.autoencoder import F32, Progress
+from appliance.analysis.baseline import Baseline
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.diagnose import normal_of
 from appliance.analysis.features import Extractor
@@ -51,12 +52,10 @@ class Gathered:
             self.rest,
         )
 
-    def clear(self) -> None:
-        """Begin anew; what was heard at rest stays true."""
-        self.rows.clear()
-        self.levels.clear()
-        self.lines.clear()
-        self.speeds_hz.clear()
+    def cut(self, begin: int, end: int) -> None:
+        """Forget these windows of running; what was heard at rest stays true."""
+        for column in (self.rows, self.levels, self.lines, self.speeds_hz):
+            del column[begin:end]
 
 
 def level_of(metrics: dict[str, float]) -> float:
@@ -76,6 +75,30 @@ def learn(
     progress: Progress | None = None,
 ) -> Bundle:
     """One bundle of all operating conditions in `gathered`. Raises LearningError."""
+    learnt = baseline_of(gathered, extractor, seed=seed, progress=progress)
+    return bundle_of(
+        learnt,
+        gathered,
+        extractor,
+        sensor=sensor,
+        window_s=window_s,
+        overlap=overlap,
+        created_utc_ns=created_utc_ns,
+    )
+
+
+def baseline_of(
+    gathered: Sequence[Gathered],
+    extractor: Extractor,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    train: baseline.Trainer = autoencoder.train,
+) -> Baseline:
+    """One baseline of all operating conditions in `gathered`; train: as for `baseline.learn`.
+
+    Raises LearningError.
+    """
     kept = [part for part in gathered if part.rows]
     if not kept:
         raise LearningError(
@@ -83,14 +106,29 @@ def learn(
             "check that the machine runs and that the recording has no gaps"
         )
     rest = [row for part in gathered for row in part.rest]
-    learnt = baseline.learn(
+    return baseline.learn(
         [np.stack(part.rows) for part in kept],
         extractor.features,
         speeds_hz=[speed for part in kept for speed in part.speeds_hz if speed is not None],
         background=np.median(rest, axis=0) if len(rest) >= RESTED else None,
         seed=seed,
         progress=progress,
+        train=train,
     )
+
+
+def bundle_of(
+    learnt: Baseline,
+    gathered: Sequence[Gathered],
+    extractor: Extractor,
+    *,
+    sensor: str,
+    window_s: float,
+    overlap: float,
+    created_utc_ns: int,
+) -> Bundle:
+    """The bundle of a baseline learnt of `gathered`."""
+    kept = [part for part in gathered if part.rows]
     return bundle.make(
         learnt,
         sensor=sensor,

@@ -1,7 +1,8 @@
-"""What the slots of one sensor remember beside their bundles: serials seen, the trial, who did what."""
+"""What the slots of one sensor remember beside their bundles: serials, trial, wish, spent budget, acts."""
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -9,7 +10,8 @@ import msgspec
 
 from appliance.errors import BundleError
 
-SERIALS, TRIAL, ACTS = "serials.json", "trial.json", "acts.jsonl"
+SERIALS, TRIAL, WISH, SPENT = "serials.json", "trial.json", "wish.json", "spent.json"
+ACTS = "acts.jsonl"
 Stage = Literal["shadow", "probation"]
 Kept = TypeVar("Kept")
 
@@ -40,6 +42,20 @@ class Trial(msgspec.Struct, frozen=True):
     golden_failures: int = 0
     verdict: Literal["", "good", "bad"] = ""
     reason: str = ""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A person wants a new baseline."""
+
+    who: str
+    why: str
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Slow change has left the drift budget of this model."""
+
+    model: str
+    why: str
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -77,6 +93,30 @@ def keep_trial(slots: Path, figures: Trial) -> None:
     write_whole(slots / TRIAL, msgspec.json.encode(figures))
 
 
+def wish(slots: Path) -> Wish | None:
+    """The new baseline that is asked for and not there yet. Raises BundleError: the file is damaged."""
+    return _read(slots / WISH, Wish)
+
+
+def keep_wish(slots: Path, asked: Wish | None) -> None:
+    """Durable when it returns; None: it is fulfilled, or taken back. Raises OSError."""
+    slots.mkdir(parents=True, exist_ok=True)
+    if asked is None:
+        (slots / WISH).unlink(missing_ok=True)
+    else:
+        write_whole(slots / WISH, msgspec.json.encode(asked))
+
+
+def spent(slots: Path) -> Spent | None:
+    """The model whose drift budget was spent last. Raises BundleError: the file is damaged."""
+    return _read(slots / SPENT, Spent)
+
+
+def keep_spent(slots: Path, budget: Spent) -> None:
+    """Durable when it returns. Raises OSError."""
+    write_whole(slots / SPENT, msgspec.json.encode(budget))
+
+
 def acts(slots: Path) -> list[Act]:
     """Everything done, oldest first; a line torn by a power cut is left out."""
     found = []
@@ -95,6 +135,11 @@ def add(slots: Path, act: Act) -> None:
         file.write(b"\n" + msgspec.json.encode(act))  # a line begins with its newline: a torn one ends there
         file.flush()
         os.fsync(file.fileno())
+
+
+def note(slots: Path, what: str, model: str, who: str, why: str = "") -> None:
+    """Keep an act of now. Raises OSError."""
+    add(slots, Act(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), what, model, who, why))
 
 
 def write_whole(path: Path, data: bytes) -> None:

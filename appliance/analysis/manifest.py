@@ -144,6 +144,19 @@ class Origin(Struct, frozen=True, forbid_unknown_fields=True):
     not_after: Annotated[str, Meta(pattern=_TIME)] = ""
 
 
+class Base(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a base model, which knows machines but none in particular, and of what was calibrated from one.
+
+    name: of the base; empty: this bundle has none. machines: it was trained on. windows: of a machine that it
+    must be calibrated on before it scores; 0: that is done. prior: windows that its scales count for.
+    """
+
+    name: str = ""
+    machines: Annotated[int, Meta(ge=0)] = 0
+    windows: Annotated[int, Meta(ge=0)] = 0
+    prior: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. created: UTC, ISO 8601. normal: low and high of lines of the spectrum, by name."""
 
@@ -161,6 +174,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     recordings: tuple[Recording, ...]
     memory: Memory
     origin: Origin = Origin()
+    base: Base = Base()
     normal: dict[str, tuple[float, float]] = {}
 
 

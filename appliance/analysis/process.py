@@ -2,24 +2,29 @@
 
 import logging
 import select
-import time
+from collections import deque
 
 from appliance import wire
+from appliance.analysis import base as bases
 from appliance.analysis import bundle as bundles
-from appliance.analysis import commission, ledger, provenance, signature, slots
+from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration
+from appliance.analysis.adapter import Adapter
 from appliance.analysis.bundle import Bundle
+from appliance.analysis.learning import Learner
 from appliance.analysis.recorder import Recorder
 from appliance.analysis.rollout import Rollout
 from appliance.analysis.stream import SensorStream
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import Hello, SampleBlock
+from appliance.records import GuardState, Hello, Learn, ModelAct, SampleBlock
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
+_MOST_ACTS = 100
+"""Kept while no guard is there; the oldest go first."""
 
 
 class Analysis:
@@ -30,11 +35,18 @@ class Analysis:
         self._daemon = daemon
         self._nominal_hz = {spec.name: spec.rate_hz for spec in config.vibration}
         self._streams: dict[str, SensorStream] = {}
-        self._learning: set[str] = set()
         self._rollouts: dict[str, Rollout] = {}
+        self._bases: dict[str, Bundle | None] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
+        self._acts: deque[ModelAct] = deque(maxlen=_MOST_ACTS)
+        self._learners = {name: Learner(name, config, daemon, self.tell) for name in self._nominal_hz}
+        self._adapters = {name: Adapter(name, config, daemon, self.tell) for name in self._nominal_hz}
         self.connected = False
+
+    def tell(self, act: ModelAct) -> None:
+        """Have an act journaled by the guard, now or when it is there again. From any thread."""
+        self._acts.append(act)
 
     def serve(self, worker: Worker) -> None:
         """Follow the guard; connect again whenever it comes back."""
@@ -57,14 +69,36 @@ class Analysis:
         self._streams.clear()  # a new guard numbers its blocks anew
         while not worker.stop.is_set():
             worker.beat()
+            while self._acts:
+                link.send(self._acts[0])
+                self._acts.popleft()
             select.select([link], [], [], 0.2)
             while (message := link.receive()) is not None:
                 worker.beat()
                 if isinstance(message, SampleBlock):
                     self._block(link, message)
+                elif isinstance(message, GuardState):
+                    for sensor, learner in self._learners.items():
+                        learner.follow(message)
+                        self._adapters[sensor].follow(message)
+                elif isinstance(message, Learn):
+                    self._asked(message)
+
+    def _asked(self, request: Learn) -> None:
+        """A person asks, through the guard, to learn."""
+        if request.sensor and request.sensor not in self._learners:
+            names = ", ".join(self._learners)
+            words = f"no such sensor; expected one of {names}; ask again with its name"
+            self.tell(ModelAct(request.sensor, "learn.refused", words, "warning", request.who, request.why))
+        for sensor, learner in self._learners.items():
+            if request.sensor in ("", sensor):
+                learner.asked(request, self._streams.get(sensor))
+                self._adapters[sensor].asked(request, self._streams.get(sensor))
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
         stream = self._streams.get(block.sensor) or self._open(block)
+        if stream.bundle is None:
+            self._calibrate(stream)
         for score in stream.push(block):
             told = self.acceleration.told(score)
             link.send(told)
@@ -72,17 +106,15 @@ class Analysis:
         if self._rollouts[block.sensor].follow(stream):
             del self._streams[block.sensor]
             return
-        if not stream.model and stream.progress >= 1.0 and block.sensor not in self._learning:
-            self._learning.add(block.sensor)
-            self._daemon.start(
-                f"learn-{block.sensor}", lambda worker: self._learn(worker, stream), stall_s=120.0
-            )
+        self._learners[block.sensor].turn(stream)
+        self._adapters[block.sensor].turn(stream)
 
     def _open(self, block: SampleBlock) -> SensorStream:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""
         rate_hz = self._nominal_hz.get(block.sensor) or block.rate_hz
         settings, geometry = self._config.analysis, self._config.geometry
-        self._rollouts[block.sensor] = Rollout(self._config.bundle_dir(block.sensor), self._config.models)
+        folder = self._config.bundle_dir(block.sensor)
+        self._rollouts[block.sensor] = Rollout(folder, self._config.models, self.tell)
         bundle = self._active(block.sensor)
         try:
             bundle = bundle and self.acceleration.accelerate(block.sensor, bundle)
@@ -93,9 +125,42 @@ class Analysis:
             log.warning("%s: %s; learning anew", block.sensor, fault)
             stream = SensorStream(block.sensor, rate_hz, block.axes, settings, geometry=geometry)
         self._streams[block.sensor] = stream
+        self._learners[block.sensor].attach(stream)
+        self._adapters[block.sensor].attach(stream)
         if stream.model:
             log.info("%s: model %s in force", block.sensor, stream.model)
+        else:
+            self._bases[block.sensor] = self._base(stream)
         return stream
+
+    def _base(self, stream: SensorStream) -> Bundle | None:
+        """What is shipped for such a sensor."""
+        try:
+            return bases.find(stream.extractor)
+        except BundleError as fault:
+            log.warning("%s: base model refused: %s; going on without it", stream.sensor, fault)
+            return None
+
+    def _calibrate(self, stream: SensorStream) -> None:
+        """Score with the base model, in memory alone, until the first model of this machine's own."""
+        base, gathering = self._bases[stream.sensor], stream.gathering
+        if base is None or gathering is None or gathering.windows < base.manifest.base.windows:
+            return
+        try:
+            bundle = bases.calibrate(base, gathering.gathered, stream.extractor)
+        except LearningError as fault:
+            self._bases[stream.sensor] = None
+            self.tell(ModelAct(stream.sensor, "model.not_calibrated", f"base left out: {fault}"))
+            return
+        bundle = self.acceleration.accelerate(stream.sensor, bundle)
+        stream.adopt(bundle)
+        stream.novelty = None  # a condition is learnt by a model of the machine's own
+        gathering.wanted = min(gathering.full, bases.OWN_WINDOWS)
+        gathering.purpose = " until its own model replaces the base"
+        self._recorder.model(stream.sensor, bundle)
+        name = base.manifest.base.name
+        words = f"{bundle.id} in force: base {name}, calibrated on {gathering.windows} windows; provisional"
+        self.tell(ModelAct(stream.sensor, "model.calibrated", words))
 
     def _active(self, sensor: str) -> Bundle | None:
         folder = self._config.bundle_dir(sensor)
@@ -112,43 +177,6 @@ class Analysis:
             return None
         log.warning("%s: going on with the previous bundle %s", sensor, bundle.id)
         return bundle
-
-    def _learn(self, worker: Worker, stream: SensorStream) -> None:
-        """Train in the background; blocks go on being windowed meanwhile."""
-
-        def progress(_: float) -> None:
-            worker.beat()
-            if worker.stop.is_set():
-                raise LearningError("interrupted by a stop; gathering starts anew at the next start")
-
-        started_s = time.monotonic()
-        try:
-            bundle = commission.learn(
-                [stream.gathered],
-                stream.extractor,
-                sensor=stream.sensor,
-                window_s=stream.window_s,
-                overlap=self._config.analysis.overlap,
-                created_utc_ns=time.time_ns(),
-                seed=self._config.analysis.seed,
-                progress=progress,
-            )
-            folder = self._config.bundle_dir(stream.sensor)
-            bundle = self._signed(bundle, stream.sensor)
-            slots.enforce(bundle, folder)
-        except (LearningError, BundleError) as fault:
-            log.warning("%s: not learnt: %s", stream.sensor, fault)
-        else:
-            log.info("%s: learnt %s in %.1f s", stream.sensor, bundle.id, time.monotonic() - started_s)
-        stream.gathered.clear()
-        self._learning.discard(stream.sensor)
-
-    def _signed(self, bundle: Bundle, sensor: str) -> Bundle:
-        """What was learnt here, vouched for by this device's own key."""
-        key = signature.own_key(self._config.device_key_path)
-        seen = ledger.serials(self._config.bundle_dir(sensor))
-        serial = ledger.next_serial(signature.public_key(key), seen)
-        return provenance.issue(bundle, key, serial=serial, machine=self._config.machine_of(sensor))
 
 
 def run(config: Config, config_text: bytes) -> int:

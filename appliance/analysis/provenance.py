@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 
 import msgspec
 
@@ -27,11 +26,9 @@ def issue(bundle: Bundle, key: bytes, *, serial: int, machine: str = ANY, not_af
         not_after: UTC, ISO 8601 to the second with Z, after which it may not be installed; empty: never.
     """
     origin = manifests.Origin(signature.public_key(key), serial, machine, not_after)
-    manifest = msgspec.structs.replace(bundle.manifest, origin=origin)
-    files = bundle.files | {bundles.MANIFEST: manifests.write(manifest)}
-    files[bundles.SUMS] = bundles.sums({name: files[name] for name in bundles.SUMMED})
-    files[bundles.SIGNATURE] = signature.sign(files[bundles.SUMS], key)
-    return replace(bundle, manifest=manifest, files=files)
+    made = bundles.with_manifest(bundle, msgspec.structs.replace(bundle.manifest, origin=origin))
+    made.files[bundles.SIGNATURE] = signature.sign(made.files[bundles.SUMS], key)
+    return made
 
 
 def admit(

@@ -2,18 +2,19 @@
 
 import logging
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis import ledger, slots
-from appliance.analysis.ledger import Act, Trial
+from appliance.analysis.ledger import Trial
 from appliance.analysis.stream import SensorStream
 from appliance.analysis.trial import Shadow
 from appliance.errors import BundleError
 from appliance.models import Models
+from appliance.records import ModelAct
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,11 @@ _KEEP_S = 10.0
 class Rollout:
     """One sensor's slots as the analysis sees them. People change them at any time (`appliance model`)."""
 
-    def __init__(self, folder: Path, models: Models) -> None:
+    def __init__(self, folder: Path, models: Models, journal: Callable[[ModelAct], None]) -> None:
+        """journal: takes what the guard is to journal."""
         self._folder = folder
         self._models = models
+        self._journal = journal
         self._active = slots.target(folder, slots.ACTIVE)
         self._trial = ("", "")
         self._look_s = self._keep_s = 0.0
@@ -66,6 +69,7 @@ class Rollout:
     def _shadow(self, stream: SensorStream, candidate: str) -> None:
         last = ledger.trial(self._folder)
         if last and (last.model, last.other, last.verdict) == (candidate, stream.model, "good"):
+            self._passed(stream, last)
             return
         figures = Trial(candidate, stream.model, "shadow")
         try:
@@ -98,10 +102,18 @@ class Rollout:
         elif figures.verdict == "good":
             stream.trial = None
             slots.keep_trial(self._folder, figures)
-            self._tell(stream, figures, f"{figures.stage} passed", f"{figures.windows} windows")
+            event, what = f"{figures.stage}_passed", f"{figures.stage} passed"
+            self._tell(stream, figures, event, what, f"{figures.windows} windows")
+            self._passed(stream, figures)
         elif now_s >= self._keep_s:
             self._keep_s = now_s + _KEEP_S
             slots.keep_trial(self._folder, figures)
+
+    def _passed(self, stream: SensorStream, figures: Trial) -> None:
+        """A candidate that ended its shadow well is promoted at once if the file says so."""
+        if figures.stage == "shadow" and self._models.promote == "auto":
+            slots.promote(self._folder, figures.model)
+            self._tell(stream, figures, "promoted", "promoted", "models.promote")
 
     def _end(self, stream: SensorStream, figures: Trial, why: str) -> None:
         """Out of its slot with the model tried; offered again it is tried again."""
@@ -109,15 +121,24 @@ class Rollout:
         if figures.stage == "shadow":
             if not slots.withdraw(self._folder, figures.model):
                 return
-            what = "candidate removed"
+            event, what = "candidate_removed", "candidate removed"
         else:
             slots.rollback(self._folder, figures.model)
-            what = f"rolled back to {figures.other}"
+            event, what = "rolled_back", f"rolled back to {figures.other}"
         ledger.keep_trial(self._folder, msgspec.structs.replace(figures, verdict="bad", reason=why))
-        self._tell(stream, figures, what, why)
+        self._tell(stream, figures, event, what, why)
 
-    def _tell(self, stream: SensorStream, figures: Trial, what: str, why: str) -> None:
-        level = logging.INFO if figures.verdict == "good" else logging.WARNING
-        log.log(level, "%s: %s: %s: %s", stream.sensor, figures.model, what, why)
-        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        ledger.add(self._folder, Act(at, what, figures.model, "appliance", why))
+    def _tell(self, stream: SensorStream, figures: Trial, event: str, what: str, why: str) -> None:
+        """Into our log, beside the slots, and into the guard's journal."""
+        good = figures.verdict == "good"
+        log.log(
+            logging.INFO if good else logging.WARNING,
+            "%s: %s: %s: %s",
+            stream.sensor,
+            figures.model,
+            what,
+            why,
+        )
+        ledger.note(self._folder, what, figures.model, "appliance", why)
+        words = f"{figures.model}: {what}: {why}"
+        self._journal(ModelAct(stream.sensor, f"model.{event}", words, "info" if good else "warning"))

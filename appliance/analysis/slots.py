@@ -17,6 +17,7 @@ from appliance.errors import BundleError
 
 ACTIVE, CANDIDATE, PREVIOUS = "active", "candidate", "previous"
 SLOTS = (ACTIVE, CANDIDATE, PREVIOUS)
+ANY = "*"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -59,17 +60,29 @@ def install(folder: Path, slots: Path) -> Bundle:
     return bundle
 
 
-def enforce(bundle: Bundle, slots: Path) -> None:
+def enforce(
+    bundle: Bundle, slots: Path, *, over: str | None = ANY, keep: bool = True, probation: bool = False
+) -> None:
     """Keep a bundle under `slots` and point `active` at it; `previous` keeps the last.
 
     Killed at any moment, `active` is either the old bundle or the new one, whole.
 
-    Raises BundleError: it cannot be written; `active` stays as it was.
+    over: what must still be in force, as `target` says. keep: False leaves `previous` as it is; what was in
+    force is then gone. probation: the new one is watched beside the last, and rolled back if it misbehaves.
+
+    Raises BundleError: it cannot be written, or something else is in force; `active` stays as it was.
     """
     with _changing(slots, f"put {bundle.id} in force"):
+        if over != ANY and (found := target(slots, ACTIVE)) != over:
+            raise BundleError(f"{slots}: found {found} in force, expected {over}; nothing was changed")
         _keep(bundle, slots)
         _remember(bundle, slots)
-        _make_active(slots, bundle.id)
+        if probation:
+            _begin_probation(slots, bundle.id)
+        if keep:
+            _make_active(slots, bundle.id)
+        else:
+            _point(slots / ACTIVE, bundle.id)
 
 
 def offer(bundle: Bundle, slots: Path) -> str:
@@ -100,9 +113,7 @@ def promote(slots: Path, candidate: str) -> None:
     """
     with _changing(slots, f"promote {candidate}"):
         _require(slots, CANDIDATE, candidate)
-        last = target(slots, ACTIVE)
-        if last not in (None, candidate):
-            ledger.keep_trial(slots, Trial(candidate, str(last), "probation"))
+        _begin_probation(slots, candidate)
         _make_active(slots, candidate)
         (slots / CANDIDATE).unlink()
 
@@ -218,6 +229,13 @@ def _remember(bundle: Bundle, slots: Path) -> None:
     origin, seen = bundle.manifest.origin, ledger.serials(slots)
     if origin.signer and origin.serial >= ledger.next_serial(origin.signer, seen):
         ledger.keep_serials(slots, seen | {origin.signer: Seen(origin.serial, bundle.id)})
+
+
+def _begin_probation(slots: Path, name: str) -> None:
+    """Have the bundle that is put in force next watched beside the one before."""
+    last = target(slots, ACTIVE)
+    if last not in (None, name):
+        ledger.keep_trial(slots, Trial(name, str(last), "probation"))
 
 
 def _make_active(slots: Path, name: str) -> None:

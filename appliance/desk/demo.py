@@ -111,7 +111,7 @@ class Demo:
         pids = ", ".join(f"{name} {child.pid}" for name, child in self.supervisor.children.items())
         self.say("run", f"{pids}; log in {self.folder}/processes.log")
         self.say("plant", f"broker up: {self.broker.name}")
-        self.say("guard", "limits protect from the first block; the model learns normal for 3 minutes")
+        self.say("guard", "limits protect from the first block; a first model comes soon and grows for 3 min")
         deadline_s = time.monotonic() + LONGEST_S
         while time.monotonic() < deadline_s and not self._finished():
             for name, status in self.supervisor.turn():

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,19 +46,10 @@ class Take:
 def run(arguments: argparse.Namespace) -> int:
     """Learn and write the bundle; prints its card's figures."""
     started_s = time.monotonic()
-    settings = _settings(arguments)
     slots.require_place(arguments.out)
-    gathered: list[Gathered] = []
-    stream: SensorStream | None = None
-    for path in arguments.source:
-        sensor = stream.sensor if stream else None
-        take = _live(path, sensor) if path.suffix == ".toml" else _recorded(path, arguments, sensor)
-        fresh = _stream(take, settings, stream)
-        gathered.append(_gather(take, fresh))
-        stream = fresh
-    assert stream is not None  # argparse wants at least one source
+    gathered, stream = gather(arguments.source, arguments)
     try:
-        bundle = learn(gathered, stream, settings, progress := Progress("training"))
+        bundle = _learn(gathered, stream, arguments, progress := Progress("training"))
     except LearningError as fault:
         raise LearningError(f"{', '.join(map(str, arguments.source))}: {fault}") from fault
     progress.done(f"in {time.monotonic() - started_s:.1f} s")
@@ -67,8 +58,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def learn(gathered: list[Gathered], stream: SensorStream, settings: Analysis, progress: Progress) -> Bundle:
-    """Train on what was gathered. Raises LearningError."""
+def gather(sources: Sequence[Path], arguments: argparse.Namespace) -> tuple[list[Gathered], SensorStream]:
+    """Windows of running in each source, and the stream that cut them, as the options of `learn` say.
+
+    Raises ApplianceError: a source that cannot be read, too short, or unlike the first one.
+    """
+    settings = _settings(arguments)
+    gathered: list[Gathered] = []
+    stream: SensorStream | None = None
+    for path in sources:
+        sensor = stream.sensor if stream else None
+        take = _live(path, sensor) if path.suffix == ".toml" else _recorded(path, arguments, sensor)
+        fresh = _stream(take, settings, stream)
+        gathered.append(_gather(take, fresh))
+        stream = fresh
+    assert stream is not None  # argparse wants at least one source
+    return gathered, stream
+
+
+def _learn(
+    gathered: list[Gathered], stream: SensorStream, arguments: argparse.Namespace, progress: Progress
+) -> Bundle:
+    settings = _settings(arguments)
     return commission.learn(
         gathered,
         stream.extractor,
@@ -160,7 +171,8 @@ def _gather(take: Take, stream: SensorStream) -> Gathered:
         taken_s += block.n / block.rate_hz
         scores += stream.push(block)
         progress(taken_s / take.seconds if take.seconds else 0.0)
-    running = stream.gathered
+    assert stream.gathering is not None  # it has no bundle
+    running = stream.gathering.gathered
     running.name = take.name
     if running.rows:
         quiet = QUIET_SHARE * float(np.median(running.levels))

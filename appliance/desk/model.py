@@ -12,11 +12,14 @@ from appliance import check
 from appliance.analysis import bundle as bundles
 from appliance.analysis import delta, ledger, provenance, signature, slots
 from appliance.analysis.bundle import Bundle
-from appliance.analysis.ledger import Act, Trial
+from appliance.analysis.ledger import Trial
 from appliance.config import Config
+from appliance.desk import requests
 from appliance.errors import ApplianceError, BundleError
+from appliance.records import ModelAct
 
 _SHOWN_ACTS = 5
+_PATIENCE_S = 3.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,7 +78,7 @@ def _install(arguments: argparse.Namespace) -> None:
         now=_iso(datetime.now(UTC)),
     )
     slot = slots.offer(bundle, folder)
-    _note(arguments, folder, f"installed as {slot}", bundle.id)
+    _note(arguments, folder, "installed", f"installed as {slot}", bundle.id)
     if slot == slots.ACTIVE:
         print(f"{sensor}: {bundle.id} is in force: there was none to compare it with")
     else:
@@ -90,7 +93,7 @@ def _shadow(arguments: argparse.Namespace) -> None:
         if candidate is None:
             raise BundleError(f"{folder.name}: found no candidate, expected one to end; nothing to do")
         slots.withdraw(folder, candidate)
-        _note(arguments, folder, "candidate removed", candidate)
+        _note(arguments, folder, "candidate_removed", "candidate removed", candidate)
         print(f"{folder.name}: {candidate} is no longer a candidate")
     elif figures:
         print(_words(figures))
@@ -114,7 +117,7 @@ def _promote(arguments: argparse.Namespace) -> None:
             f"{config.models.shadow_windows}; wait while the machine runs, or promote it with --untried"
         )
     slots.promote(folder, candidate)
-    _note(arguments, folder, "promoted untried" if not tried else "promoted", candidate)
+    _note(arguments, folder, "promoted", "promoted untried" if not tried else "promoted", candidate)
     windows = config.models.probation_windows
     print(f"{folder.name}: {candidate} is in force, on probation for {windows} windows")
 
@@ -127,7 +130,7 @@ def _rollback(arguments: argparse.Namespace) -> None:
             f"{folder.name}: found no model in force, expected one to roll back; install a bundle"
         )
     now = slots.rollback(folder, active)
-    _note(arguments, folder, f"rolled back from {active}", now)
+    _note(arguments, folder, "rolled_back", f"rolled back from {active}", now)
     print(f"{folder.name}: {now} is in force again; {active} is kept as {slots.PREVIOUS}")
 
 
@@ -243,12 +246,23 @@ def _words(figures: Trial) -> str:
     return "\n".join([*lines, *([f"    {figures.reason}"] if figures.reason else [])])
 
 
-def _note(arguments: argparse.Namespace, folder: Path, what: str, model: str) -> None:
+def _note(arguments: argparse.Namespace, folder: Path, event: str, what: str, model: str) -> None:
+    """Beside the slots, and into the guard's journal if one runs."""
     who = arguments.who or getpass.getuser()
     try:
-        ledger.add(folder, Act(_iso(datetime.now(UTC)), what, model, who, arguments.why))
+        ledger.note(folder, what, model, who, arguments.why)
     except OSError as fault:
         raise ApplianceError(f"{folder}: done, but not noted ({fault.strerror}); free the disk") from fault
+    try:
+        link = requests.connect(arguments.config)
+    except ApplianceError:
+        return
+    sensor, kind = folder.name, f"model.{event}"
+    try:
+        link.send(ModelAct(sensor, kind, f"{model}: {what}", who=who, why=arguments.why))
+        requests.event(link, sensor, (kind,), _PATIENCE_S)  # a link closed sooner would take it along
+    finally:
+        link.close()
 
 
 def _iso(at: datetime) -> str:

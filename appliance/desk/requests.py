@@ -5,6 +5,7 @@ import re
 import select
 import sys
 import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,9 +14,12 @@ from appliance.errors import ApplianceError
 from appliance.records import (
     Acknowledge,
     Bypass,
+    Event,
     GuardState,
     Hello,
     Learn,
+    Message,
+    Notice,
     ProofTest,
     Reply,
     Request,
@@ -40,10 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def send(config: Path, request: Request | Learn) -> int:
     """Ask the guard that runs on this configuration and print its answer; 0 if granted, 1 if refused."""
-    link = _connect(config)
+    link = connect(config)
     try:
         link.send(request)
-        reply = _wait_for(link, Reply)
+        reply = wait_for(link, Reply)
     finally:
         link.close()
     print(reply.message)
@@ -52,11 +56,17 @@ def send(config: Path, request: Request | Learn) -> int:
 
 def state(config: Path) -> GuardState:
     """The state of the guard that runs on this configuration. Raises ApplianceError: none answers."""
-    link = _connect(config)
+    link = connect(config)
     try:
-        return _wait_for(link, GuardState)
+        return wait_for(link, GuardState)
     finally:
         link.close()
+
+
+def not_heard(socket: Path, fault: PermissionError) -> ApplianceError:
+    """Why the guard does not hear us, in words."""
+    words = "the guard hears root, its own user and group; ask as one of them"
+    return ApplianceError(f"{socket}: {fault.strerror}; {words}")
 
 
 def seconds(text: str) -> float:
@@ -91,26 +101,42 @@ def _confirmed() -> bool:
     return sys.stdin.readline().strip().lower() == "yes"
 
 
-def _connect(config: Path) -> wire.Link:
+def connect(config: Path) -> wire.Link:
+    """A link to the guard that runs on this configuration. Raises ApplianceError: none answers."""
     path = check.load(config).socket_path
     try:
         return wire.connect(path, Hello("status"))
     except PermissionError as fault:
-        raise ApplianceError(
-            f"{path}: {fault.strerror}; the guard hears root, its own user and group; ask as one of them"
-        ) from fault
+        raise not_heard(path, fault) from fault
     except (OSError, wire.Closed) as fault:
         raise ApplianceError(f"{path}: no guard answers ({fault}); start it with `appliance run`") from fault
 
 
-def _wait_for(link: wire.Link, kind: type[Answer]) -> Answer:
-    deadline_s = time.monotonic() + _PATIENCE_S
+def wait_for(link: wire.Link, kind: type[Answer]) -> Answer:
+    """The next message of this kind. Raises ApplianceError: none in time."""
+    for message in _messages(link, _PATIENCE_S):
+        if isinstance(message, kind):
+            return message
+    raise ApplianceError(f"the guard did not answer within {_PATIENCE_S:.0f} s; see its log")
+
+
+def event(link: wire.Link, sensor: str, types: Collection[str], patience_s: float) -> Event | None:
+    """The next event of one of these types about this sensor's model; None: none in time."""
+    for message in _messages(link, patience_s):
+        told = message.event if isinstance(message, Notice) else None
+        if told and told.type in types and f": {sensor}: " in told.message:
+            return told
+    return None
+
+
+def _messages(link: wire.Link, patience_s: float) -> Iterator[Message]:
+    """What the guard says until the time is over. Raises ApplianceError: it closed the connection."""
+    deadline_s = time.monotonic() + patience_s
     while (left_s := deadline_s - time.monotonic()) > 0:
         select.select([link], [], [], left_s)
         try:
             message = link.receive()
         except wire.Closed as fault:
             raise ApplianceError(f"the guard closed the connection: {fault}; see its log") from fault
-        if isinstance(message, kind):
-            return message
-    raise ApplianceError(f"the guard did not answer within {_PATIENCE_S:.0f} s; see its log")
+        if message is not None:
+            yield message

@@ -38,15 +38,15 @@ class AlarmEngine:
         self.state = state or EngineState()
         self.state.channels = {name: self.state.channels.get(name) or Memory() for name in self.channels}
 
-    def value(self, name: str, t_ns: int, value: float) -> list[Change]:
-        """A value that is OK; one that is no number is not."""
+    def value(self, name: str, t_ns: int, value: float, alert_delay_ns: int | None = None) -> list[Change]:
+        """A value that is OK; one that is no number is not. alert_delay_ns: instead of the channel's."""
         if math.isnan(value):
             return self.not_ok(name, t_ns, "not a number")
         memory = self.state.channels[name]
         memory.value, memory.reason, memory.seen_ns = value, "", t_ns
         memory.not_ok_ns, memory.idle, memory.blind, memory.judged = None, False, False, True
         memory.suspect = False
-        self._compare(name, t_ns, value)
+        self._compare(name, t_ns, value, alert_delay_ns=alert_delay_ns)
         return self._settle(name, t_ns)
 
     def not_ok(self, name: str, t_ns: int, reason: str, at_least: float | None = None) -> list[Change]:
@@ -186,12 +186,19 @@ class AlarmEngine:
         alert, danger = (None if level is None else level * self._multiply for level in setpoints)
         return Setpoints(alert, danger)
 
-    def _compare(self, name: str, t_ns: int, value: float, blind_ns: int | None = None) -> None:
+    def _compare(
+        self,
+        name: str,
+        t_ns: int,
+        value: float,
+        blind_ns: int | None = None,
+        alert_delay_ns: int | None = None,
+    ) -> None:
         """blind_ns: for so long nothing was seen, and a value below a setpoint says nothing."""
         spec, memory = self.channels[name], self.state.channels[name]
         alert, danger = self._setpoints(spec)
         for condition, setpoint, delay_ns in (
-            (memory.alert, alert, spec.alert_delay_ns),
+            (memory.alert, alert, spec.alert_delay_ns if alert_delay_ns is None else alert_delay_ns),
             (memory.danger, danger, spec.danger_delay_ns),
         ):
             if blind_ns is not None and (setpoint is None or value < setpoint):

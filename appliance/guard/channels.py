@@ -37,7 +37,6 @@ def of(config: Config) -> tuple[Channel, ...]:
 
 def _channel(config: Config, one: Listed) -> Channel:
     limit = one.limit
-    danger_delay_s = limit.delay_s if limit.danger_delay_s is None else limit.danger_delay_s
     by_state = {state: getattr(limit, state.value) for state in STATES}
     return Channel(
         name=one.name,
@@ -45,8 +44,8 @@ def _channel(config: Config, one: Listed) -> Channel:
         setpoints=Setpoints(limit.alert, limit.danger),
         by_state={state: _setpoints(levels) for state, levels in by_state.items() if levels is not None},
         under=limit.direction == "under",
-        alert_delay_ns=round(limit.delay_s * 1e9),
-        danger_delay_ns=round(danger_delay_s * 1e9),
+        alert_delay_ns=round(one.alert_delay_s * 1e9),
+        danger_delay_ns=round(one.danger_delay_s * 1e9),
         off_delay_ns=round(limit.off_delay_s * 1e9),
         deadband=limit.deadband,
         latch=_LATCH[limit.latch],

@@ -36,6 +36,7 @@ _HEARS: dict[str, tuple[type, ...]] = {
 _LEARN = {
     "again": "learn a new baseline",
     "accept": "the new operating condition is normal",
+    "refuse": "the new operating condition is not normal",
     "cancel": "learn nothing",
 }
 _AT_ONCE = 8

@@ -3,6 +3,9 @@
 from appliance.guard.rack import Idle, Input, NotOk, Value
 from appliance.records import MachineState, Quality, Score, Validity
 
+LONGEST_DELAY_S = 3600.0
+"""No model may ask for more: twenty windows of a minute."""
+
 
 def measured(channel: str, value: float | None, validity: Validity) -> Input:
     """A quantity of a block or a reading, None where it means nothing.
@@ -21,17 +24,20 @@ def sloped(channel: str, slope: float | None, *, usable: bool) -> Input:
     return Idle(channel, "too few readings yet") if slope is None else Value(channel, slope)
 
 
-def scored(score: Score) -> Input:
-    """The model's opinion, as a ratio to its threshold."""
+def scored(score: Score, *, own_delay: bool) -> Input:
+    """The model's opinion, as a ratio to its threshold. own_delay: its Alert waits as long as it asks for."""
     channel = f"{score.sensor}.score"
     if score.quality is Quality.LEARNING:
-        return Idle(channel, f"learning, {score.progress:.0%}")
+        return Idle(channel, score.reason or f"learning, {score.progress:.0%}")
     threshold = score.threshold or 0.0
     if score.quality is Quality.NOT_OK or score.value is None or not threshold > 0.0:
         return NotOk(channel, "window not usable")
     if score.state is not MachineState.RUNNING:
         return Idle(channel, f"machine {score.state.value}")
-    return Value(channel, score.value / threshold)
+    delay_s = score.delay_s if own_delay else None
+    if delay_s is None or not 0.0 <= delay_s <= LONGEST_DELAY_S:
+        return Value(channel, score.value / threshold)
+    return Value(channel, score.value / threshold, round(delay_s * 1e9))
 
 
 def words(validity: Validity) -> str:

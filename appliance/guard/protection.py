@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from appliance.channel_list import listed
 from appliance.clock import WallClock
 from appliance.config import Config
 from appliance.guard import channels, quantities
@@ -89,6 +90,7 @@ class Protection:
         self._limited = {spec.name: tuple(spec.limits) for spec in config.transmitter}
         self._scores: dict[str, Score] = {}
         self._models: dict[str, str] = {}
+        self._own_delay = {one.name.split(".")[0] for one in listed(config) if one.own_delay}
         self._silence = Silence(config, monotonic_s)
         self._contacts = Contacts(frozenset(config.inputs.wired))
         self._proof_test_ns = round(config.protection.proof_test_days * _DAY_NS)
@@ -159,7 +161,10 @@ class Protection:
         with self._lock:
             self._scores[score.sensor] = score
         self._silence.scored(score.sensor)
-        given = (*self._contacts.machine(self._machine_state()), scored(score))
+        given = (
+            *self._contacts.machine(self._machine_state()),
+            scored(score, own_delay=score.sensor in self._own_delay),
+        )
         _, latency_us = self._take(score.t1_mono_ns, given, got_ns)
         complete_ns = self._watches[score.sensor].arrived_ns(score.t1_mono_ns)
         if complete_ns is not None:

@@ -29,11 +29,12 @@ from appliance.records import (
 BYPASS_KEY = "bypass key"
 
 
-class Value(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """A channel's value, OK."""
+class Value(msgspec.Struct, frozen=True, tag=True, gc=False, omit_defaults=True):
+    """A channel's value, OK. alert_delay_ns: of its Alert, instead of the channel's."""
 
     channel: str
     value: float
+    alert_delay_ns: int | None = None
 
 
 class NotOk(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -292,9 +293,9 @@ class Rack:
         match given:
             case Idle(channel, reason):
                 return self.engine.idle(channel, t_ns, reason)
-            case Value(channel, value):
+            case Value(channel, value, alert_delay_ns):
                 if not self._inhibited:
-                    return self.engine.value(channel, t_ns, value)
+                    return self.engine.value(channel, t_ns, value, alert_delay_ns)
                 self.engine.show(channel, value, "power-up inhibit")
             case NotOk(channel, reason, at_least):
                 if not self._inhibited:

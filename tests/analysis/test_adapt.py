@@ -7,7 +7,6 @@ from small_machine import bundle_of
 
 from appliance.analysis import adapt, recall
 from appliance.errors import BundleError, LearningError
-from appliance.records import Level
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +48,6 @@ def test_slow_change_is_followed_only_within_its_budget(learnt, windows):
     assert followed.memory.landmarks.shape == learnt.memory.landmarks.shape
     with pytest.raises(LearningError, match=r"not adapted: .* commissioned; find the cause"):
         adapt.adapt(followed, windows(40, 88, tone_hz=310), accepted=False)
-
-
-def test_nothing_is_learnt_of_a_sick_machine():
-    assert adapt.refusal(Level.NORMAL, "B") == ""
-    assert "alarm stands" in adapt.refusal(Level.ALERT, "A")
-    assert "zone C" in adapt.refusal(Level.NORMAL, "C")
 
 
 def test_too_few_windows_are_refused(learnt, windows):

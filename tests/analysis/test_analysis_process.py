@@ -38,7 +38,7 @@ rate_hz = 2000
 axes = 2
 [analysis]
 window_s = 0.25
-learn_s = 20
+learn_s = 5
 [uplink]
 enabled = false
 """
@@ -154,7 +154,7 @@ def test_it_learns_scores_and_keeps_evidence(rig: Callable[..., Rig]) -> None:
     active = slots.active(one.bundles)
     assert active is not None
     assert good.model == active.id
-    assert one.logged(f"de: learnt {active.id}")
+    one.wait_for_log(f"de: learnt {active.id}")
     assert good.threshold == active.threshold
     worn = one.wait_for(lambda score: scored(score) and score.value > 2 * score.threshold)  # type: ignore[operator]
     assert worn.top

@@ -5,19 +5,21 @@ import pytest
 from appliance.analysis.condition import Conditions
 from appliance.analysis.novelty import STRETCH, NoveltyWatch, Seen
 
+WANTED = 60
+
 
 @pytest.fixture
 def watch(learnt):
-    return NoveltyWatch(Conditions(learnt.memory, learnt.standard, learnt.features))
+    return NoveltyWatch(Conditions(learnt.memory, learnt.standard, learnt.features), WANTED)
 
 
-def follow(watch, learnt, X, start=0):
+def follow(watch, learnt, X, start=0, *, may_learn=True):
     """The kind of running after each window: "" while known."""
     over = learnt.scores(X) > learnt.threshold
     out = []
     for index, (row, high) in enumerate(zip(X, over, strict=True)):
         seen = Seen(row, learnt.standard(row), None, bool(high))
-        finding = watch.ran(seen, start + index)
+        finding = watch.ran(seen, start + index, may_learn=may_learn)
         out.append(finding.kind if finding else "")
     return out
 
@@ -32,7 +34,7 @@ def test_a_new_load_is_found_within_a_stretch_gathered_and_left(watch, learnt, w
     assert new.index("new") < STRETCH
     assert set(new[STRETCH:]) == {"new"}
     assert 1000 <= watch.since_mono_ns < 1000 + STRETCH
-    assert 38 <= len(watch.gathered) <= 40
+    assert 30 <= len(watch.gathered) < 40
     back = follow(watch, learnt, windows(20, 204))
     assert back[-1] == ""
     assert watch.gathered == []
@@ -50,3 +52,44 @@ def test_surroundings_count_once_they_are_known(watch, learnt, windows):
         watch.rested(rest)
     # Nothing was learnt at rest: its sound says nothing about this fault.
     assert set(follow(watch, learnt, windows(16, 209, tone_hz=310))) == {""}
+
+
+def test_what_is_enough_waits_until_it_is_answered(watch, learnt, windows):
+    new = windows(WANTED, 211, load=2.4)
+    follow(watch, learnt, new[:-10], start=1000)
+    assert watch.waiting is None
+    assert 0.5 < watch.progress < 1.0
+    follow(watch, learnt, windows(30, 210, load=2.4))
+    assert len(watch.waiting.seen) == WANTED
+    assert watch.progress == 1.0
+    assert "waits" not in watch.words(10**12, 0.5).partition(";")[0]
+    follow(watch, learnt, windows(20, 212))
+    assert watch.finding is None
+    assert watch.waiting  # the machine runs in a known way again: somebody may still answer
+    assert watch.words(10**12, 0.5).startswith("enough is gathered")
+
+
+def test_what_was_gathered_goes_with_a_fault(watch, learnt, windows):
+    follow(watch, learnt, windows(WANTED + 10, 213, load=2.4))
+    assert watch.waiting
+    follow(watch, learnt, windows(24, 214, load=2.4, tone_hz=310, amplitude=9.0))
+    assert watch.waiting is None
+    assert watch.gathered == []
+
+
+def test_nothing_is_gathered_while_it_may_not_be(watch, learnt, windows):
+    follow(watch, learnt, windows(30, 215, load=2.4))
+    assert watch.gathered
+    assert follow(watch, learnt, windows(WANTED, 216, load=2.4), may_learn=False)[-1] == "new"
+    assert watch.gathered == []
+    assert watch.waiting is None
+    assert "nothing is gathered" in watch.words(10**12, 0.5)
+
+
+def test_what_is_refused_counts_until_known_running_is_back(watch, learnt, windows):
+    follow(watch, learnt, windows(WANTED + 10, 217, load=2.4))
+    watch.refuse()
+    assert watch.waiting is None
+    assert set(follow(watch, learnt, windows(40, 218, load=2.4))) == {""}
+    follow(watch, learnt, windows(20, 219))
+    assert follow(watch, learnt, windows(40, 220, load=2.4))[-1] == "new"

@@ -36,13 +36,17 @@ def sibling(pump, serial, threshold_factor=1.0):
     )
 
 
-def play(place, blocks, count=None, models=MODELS):
+def ignored(_):
+    """The acts are read from the ledger."""
+
+
+def play(place, blocks, count=None, models=MODELS, journal=ignored):
     """As the analysis process: a stream with what is in force, opened anew when that changes."""
     settings = Analysis(window_s=0.25, settle_s=0.0)
-    rollout, stream, scores = Rollout(place, models), None, []
+    rollout, stream, scores = Rollout(place, models, journal), None, []
     for block in blocks[:count]:
         if stream is None:
-            rollout = Rollout(place, models)
+            rollout = Rollout(place, models, journal)
             stream = SensorStream("de", 2000, 2, settings, slots.active(place))
         scores += stream.push(block)
         rollout._look_s = 0.0
@@ -90,7 +94,7 @@ def test_a_candidate_that_disagrees_is_removed(pump, blocks, place):
 
 def test_a_candidate_offered_again_at_once_is_tried_again(pump, blocks, place):
     slots.offer(sibling(pump, 1), place)
-    bad, rollout = sibling(pump, 2, threshold_factor=0.01), Rollout(place, MODELS)
+    bad, rollout = sibling(pump, 2, threshold_factor=0.01), Rollout(place, MODELS, ignored)
     stream = SensorStream("de", 2000, 2, Analysis(settle_s=0.0), slots.active(place))
     for _ in range(2):
         slots.offer(bad, place)
@@ -115,7 +119,7 @@ def test_a_candidate_damaged_or_for_another_window_is_removed(pump, blocks, plac
         else:
             stream = SensorStream("de", 4000, 2, Analysis(window_s=0.25))
             stream._scorer = SensorStream("de", 2000, 2, Analysis(), slots.active(place))._scorer
-            Rollout(place, MODELS).follow(stream)
+            Rollout(place, MODELS, ignored).follow(stream)
         assert slots.target(place, slots.CANDIDATE) is None
     whys = [act.why for act in ledger.acts(place)]
     assert bundles.MODEL in whys[0]
@@ -125,7 +129,7 @@ def test_a_candidate_damaged_or_for_another_window_is_removed(pump, blocks, plac
 def test_a_promoted_model_is_taken_up_and_ends_its_probation(pump, blocks, place):
     one, two = sibling(pump, 1), sibling(pump, 2)
     slots.offer(one, place)
-    rollout = Rollout(place, MODELS)
+    rollout = Rollout(place, MODELS, ignored)
     stream = SensorStream("de", 2000, 2, Analysis(settle_s=0.0), slots.active(place))
     assert not rollout.follow(stream)
     slots.offer(two, place)
@@ -153,3 +157,37 @@ def test_a_promoted_model_that_misbehaves_is_rolled_back(pump, blocks, place):
     [act] = ledger.acts(place)
     assert act.what == f"rolled back to {one.id}"
     assert "more windows abnormal" in act.why
+
+
+def test_a_candidate_is_promoted_by_itself_where_the_file_says_so(pump, blocks, place):
+    one, two, told = sibling(pump, 1), sibling(pump, 2), []
+    slots.offer(one, place)
+    slots.offer(two, place)
+    play(place, blocks, models=msgspec.structs.replace(MODELS, promote="auto"), journal=told.append)
+    assert slots.target(place, slots.ACTIVE) == two.id
+    assert slots.target(place, slots.PREVIOUS) == one.id
+    events = [act.event for act in told]
+    assert events == ["model.shadow_passed", "model.promoted", "model.probation_passed"]
+    assert {act.severity for act in told} == {"info"}
+    assert [act.what for act in ledger.acts(place)] == ["shadow passed", "promoted", "probation passed"]
+
+
+def test_a_passed_candidate_waits_for_a_person_and_is_promoted_once_the_file_says_so(pump, blocks, place):
+    one, two = sibling(pump, 1), sibling(pump, 2)
+    slots.offer(one, place)
+    slots.offer(two, place)
+    play(place, blocks)
+    assert slots.target(place, slots.CANDIDATE) == two.id
+    play(place, blocks, 20, models=msgspec.structs.replace(MODELS, promote="auto"))
+    assert slots.target(place, slots.ACTIVE) == two.id
+
+
+def test_a_rollback_is_journaled_with_its_reason(pump, blocks, place):
+    one, shrill, told = sibling(pump, 1), sibling(pump, 2, threshold_factor=0.01), []
+    slots.offer(one, place)
+    slots.enforce(shrill, place, probation=True)
+    play(place, blocks, journal=told.append)
+    assert slots.target(place, slots.ACTIVE) == one.id
+    [act] = told
+    assert (act.event, act.severity, act.sensor) == ("model.rolled_back", "warning", "de")
+    assert "more windows abnormal" in act.message

@@ -44,7 +44,7 @@ def judged(stream: SensorStream, source: list[SampleBlock]) -> list[Score]:
 
 def learn(stream: SensorStream) -> bundles.Bundle:
     return commission.learn(
-        [stream.gathered],
+        [stream.gathering.gathered],
         stream.extractor,
         sensor=stream.sensor,
         window_s=stream.window_s,
@@ -64,7 +64,7 @@ def test_it_learns_then_scores() -> None:
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert shares[39] == pytest.approx(0.5, abs=0.02)  # 10 s at a hop of 0.125 s are 80 windows
-    assert len(stream.gathered.rows) == 80
+    assert stream.gathering.windows == 80
     bundle = learn(stream)
     stream.adopt(bundle)
     assert stream.model == bundle.id
@@ -91,7 +91,7 @@ def test_windows_of_a_machine_at_rest_are_not_learnt() -> None:
         for b in blocks(5)
     ]
     assert {score.state for score in judged(stream, quiet)} == {MachineState.OFF}
-    assert stream.progress == 0.0
+    assert stream.gathering.progress == 0.0
 
 
 def test_the_same_blocks_score_as_at_the_desk(pump: Learnt) -> None:
@@ -254,8 +254,8 @@ def test_another_speed_is_a_condition_of_its_own_and_a_fault_at_it_is_not() -> N
     known, new = scores[:60], scores[-40:]
     assert {score.quality for score in known} == {Quality.OK}
     assert {score.quality for score in new} == {Quality.LEARNING}
-    assert "new operating condition (speed" in new[-1].reason
-    assert "of 120 s gathered" in new[-1].reason
+    assert "(speed 29." in new[-1].reason
+    assert "of 2.0 min gathered" in new[-1].reason
     assert 0 < new[0].progress < new[-1].progress < 1
     assert new[-1].metrics["drift_score"] > known[-1].metrics["drift_score"] >= 0
     worn = judged(

@@ -113,11 +113,12 @@ class Guarded:
         quality: Quality = Quality.OK,
         state: MachineState = MachineState.RUNNING,
         model: str = "m1",
+        delay_s: float | None = None,
     ) -> None:
         threshold = 2.0
         value = None if ratio is None else ratio * threshold
         t0_ns = self.t_ns - 1_000_000_000
-        judged = Score("de", t0_ns, self.t_ns, quality, state, value, threshold, model)
+        judged = Score("de", t0_ns, self.t_ns, quality, state, value, threshold, model, delay_s=delay_s)
         self.protection.score(judged, time.perf_counter_ns())
 
     @property

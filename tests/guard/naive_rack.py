@@ -197,7 +197,9 @@ class NaiveRack:
                 inside_since_ns = None
             if word == "beyond":
                 beyond_for_ns = 0 if beyond_for_ns is None else beyond_for_ns + passed_ns
-                stands = stands or beyond_for_ns >= delay_ns
+                own_ns = one.given.alert_delay_ns if isinstance(one.given, Value) else None
+                wait_ns = delay_ns if own_ns is None or level is Level.DANGER else own_ns
+                stands = stands or beyond_for_ns >= wait_ns
             elif word == "unwatched":
                 stands, beyond_for_ns = False, None
             elif word != "unseen" and not stands:

@@ -93,7 +93,8 @@ def _one(draw: Random, name: str) -> Input:
     if kind < 0.5:
         return Value(name, CALM[name])
     if kind < 0.8:
-        return Value(name, draw.choice((*VALUES, *ODD)))
+        own_ns = draw.choice((None, 0, S, 5 * S)) if name == SCORE else None
+        return Value(name, draw.choice((*VALUES, *ODD)), own_ns)
     if kind < 0.95:
         return NotOk(name, "gone", draw.choice((None, None, *VALUES, *ODD)))
     return Idle(name, "learning")

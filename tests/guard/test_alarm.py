@@ -365,3 +365,24 @@ def test_an_engine_goes_on_from_the_state_of_another_and_leaves_out_what_is_gone
     new = AlarmEngine((channel("c"), channel("a")), 1.0, 0, old.state)
     assert {state.channel: state.level for state in new.states()} == {"c": N, "a": D}
     assert new.in_danger() == ["a"]
+
+
+def test_a_value_may_bring_the_delay_of_its_alert_never_that_of_its_danger() -> None:
+    one = engine(channel(delay_s=3))
+    found = []
+    for second in range(4):
+        one.value("a", second * S, 25.0, 1 * S)
+        found.append(one.state_of("a").level)
+    assert found == [N, A, A, D]
+
+
+def test_the_channels_own_delay_counts_where_a_value_brings_none() -> None:
+    one = engine(channel(delay_s=2))
+    one.value("a", 0, 15.0, 9 * S)
+    one.value("a", 2 * S, 15.0, 9 * S)
+    assert one.state_of("a").level is N
+    one.value("a", 3 * S, 15.0)
+    assert one.state_of("a").level is A
+    one.value("a", 4 * S, 1.0, 0)
+    one.value("a", 5 * S, 15.0, 0)
+    assert one.state_of("a").level is A

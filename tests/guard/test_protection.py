@@ -205,6 +205,44 @@ def test_a_score_alone_can_only_alert_by_default():
 
 
 @pytest.mark.parametrize(
+    ("limit", "asked_s", "alert_s"),
+    [
+        (Limit(alert=1.0), 4.0, 4),
+        (Limit(alert=1.0), 0.0, 0),
+        (Limit(alert=1.0), None, 10),
+        (Limit(alert=1.0, delay_s=6.0), 4.0, 6),
+        (Limit(alert=1.0), 3601.0, 10),
+        (Limit(alert=1.0), -1.0, 10),
+        (Limit(alert=1.0), float("nan"), 10),
+    ],
+)
+def test_the_models_delay_is_in_force_unless_the_file_says_otherwise(limit, asked_s, alert_s):
+    guarded = Guarded(score_ratio=limit)
+    guarded.run(1)
+    levels = []
+    for _ in range(alert_s + 2):
+        guarded.score(2.0, delay_s=asked_s)
+        levels.append(guarded.protection.state().level)
+        guarded.run(1)
+    assert levels == [Level.NORMAL] * alert_s + [Level.ALERT] * 2
+
+
+def test_the_danger_of_a_score_waits_as_the_file_says_whatever_a_model_asks_for():
+    group = Trip(
+        name="any", members=("de.peak", "de.score"), vote="1oo2", learned="alone, without any absolute limit"
+    )
+    guarded = Guarded(score_ratio=Limit(alert=1.0, danger=2.0), trip=(group,))
+    guarded.score(0.5)
+    guarded.run(1)
+    energised = []
+    for _ in range(11):
+        guarded.score(4.0, delay_s=0.0)
+        energised.append(guarded.energised)
+        guarded.run(1)
+    assert energised == [True] * 10 + [False]
+
+
+@pytest.mark.parametrize(
     ("vote", "learned", "peak", "trips"),
     [
         (None, "with an absolute limit", 1.0, False),

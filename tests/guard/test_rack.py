@@ -184,3 +184,9 @@ def test_the_usual_rack() -> None:
     usual = RackSpec((), ())
     assert (usual.inhibit_ns, usual.multiply, usual.multiply_longest_ns) == (0, 1.0, 0)
     assert usual.bypass_longest_ns == usual.shelve_longest_ns == 8 * 3600 * S
+
+
+def test_a_value_brings_the_delay_of_its_alert_into_the_rack() -> None:
+    one = rack(channel("a", alert_delay_ns=9 * S))
+    assert one.step(S, Value("a", 15.0, S)).changes == []
+    assert told(one.step(2 * S, Value("a", 15.0, S)).changes) == [(What.RAISED, "a")]

@@ -45,6 +45,7 @@ def test_every_kind_of_step_comes_out_as_it_went_in() -> None:
     one = Recorded()
     given = (
         Value("a", 0.1),
+        Value("a", 0.1, 5 * S),
         NotOk("b", "gap", 0.3),
         Bypass("ann", "repair", 1.0),
         Acknowledge("a", "ann"),

@@ -17,7 +17,7 @@ import numpy as np
 from appliance.analysis import baseline, bundle, standard, tail
 from appliance.analysis.features import Extractor
 from appliance.analysis.scorer import Scorer
-from tools import changed, datapile, lives, tables
+from tools import changed, datapile, first_minute, lives, tables
 from tools.datapile import F32, Recording
 from tools.measures import Fitted, fit_peer, row
 
@@ -247,6 +247,7 @@ ROWS: dict[str, Callable[[], None]] = {
     "cooling-fan-noisy": lambda: tables.same_room("noisy"),
     "changed": changed.report,
     "transfer": transfer,
+    "first-minute": first_minute.report,
     "femto": lives.bearings,
     "temperature": lives.temperature,
     "skab": tables.pump,
