@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from appliance import preset
 from appliance.config import Config
 from appliance.records import (
     Event,
@@ -152,6 +153,7 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
         groups="; ".join(map(_votes, groups)),
         zone=max((channel.zone for channel in state.channels), default=""),
         acknowledged=all(channel.acknowledged for channel in state.channels),
+        unacknowledged=" ".join(one.channel for one in state.channels if not one.acknowledged),
         shelved=sum(channel.shelved for channel in state.channels),
         multiplying=state.multiplying,
         proof_test_due=state.proof_test_due,
@@ -229,6 +231,7 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
         if one.sensor in period_s and (shown := _shown(one.unit))
     ]
     units = {_quantity(one)[0]: _shown(one.unit).unit for one in readings}
+    chosen = preset.find(config.machine.preset)
     return Info(
         ts=ts,
         device=config.machine.device,
@@ -236,6 +239,7 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
         model=next((score.model for score in state.scores if score.model), "") if state else "",
         channels=tuple(channels),
         metrics={key: _metric(key, units) for key in sample if key not in _ENVELOPE},
+        zone_edges_mm_s=chosen.zones.edges_mms if chosen else (),
     )
 
 

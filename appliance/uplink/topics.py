@@ -79,6 +79,9 @@ class Info(Struct, frozen=True, kw_only=True):
     model: str
     channels: tuple[InfoChannel, ...]
     metrics: dict[str, Metric]
+    zone_edges_mm_s: Annotated[
+        tuple[float, ...], Meta(description="velocity at A/B, B/C, C/D, mm/s RMS; empty where none is named")
+    ] = ()
     schema: str = "pdm/v1"
     commands: tuple[str, ...] = ()
 
@@ -108,6 +111,7 @@ class State(Struct, frozen=True, kw_only=True):
     groups: Annotated[str, Meta(description="votes of the trip groups of several channels, and what tripped")]
     zone: Annotated[Zone, Meta(description="worst severity zone; empty where none is named")]
     acknowledged: Annotated[bool, Meta(description="false: an alarm that nobody has acknowledged")]
+    unacknowledged: Annotated[str, Meta(description="channels with such an alarm, separated by spaces")]
     shelved: Annotated[int, Meta(ge=0, description="channels whose Alert is shelved")]
     multiplying: Multiplying
     proof_test_due: bool

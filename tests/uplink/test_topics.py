@@ -37,8 +37,9 @@ ADDED = {
     },
     "state": {
         "machine", "reasons", "bypassed", "bypass_who", "bypass_why", "bypass_until", "groups", "zone",
-        "acknowledged", "shelved", "multiplying", "proof_test_due",
+        "acknowledged", "unacknowledged", "shelved", "multiplying", "proof_test_due",
     },
+    "info": {"zone_edges_mm_s"},
     "health": {"log_seq", "log_sha256"},
 }  # fmt: skip
 """Keys that the contract's first draft did not have; adding keys is a minor change."""
@@ -250,3 +251,11 @@ def test_info_before_anything_is_known():
     assert about["model"] == ""
     assert about["metrics"] == {}
     assert [channel["kind"] for channel in about["channels"]] == ["acceleration", "temperature"]
+
+
+def test_channels_that_nobody_has_acknowledged_and_edges_of_the_zones():
+    assert EXAMPLES["state"].unacknowledged == "de.score"
+    seen = tuple(msgspec.structs.replace(one, acknowledged=True) for one in STATE.channels)
+    assert payloads.state_payload(msgspec.structs.replace(STATE, channels=seen), 0, 0).unacknowledged == ""
+    assert EXAMPLES["info"].zone_edges_mm_s == (1.4, 2.8, 4.5)
+    assert payloads.info(Config(), None, (), "0", 1).zone_edges_mm_s == ()
