@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.records import Event
-from appliance.uplink.mqtt import Backoff, Connection, Lost, TooLarge
+from appliance.uplink.mqtt import Backoff, Connection, Lost, Received, TooLarge
 from appliance.uplink.outbox import Key, Row
 from appliance.uplink.payloads import cloud_event, event_payload
 from appliance.uplink.topics import TOPICS, Status, prefix
@@ -29,18 +30,20 @@ class Broker:
     """Keeps one connection to the broker.
 
     start: the start counter, so that a consumer recognises the will of an earlier run.
+    filters: what to listen to, relative to the prefix, as `cmd/+`; `received` gives what comes.
     Times are monotonic seconds.
 
     Raises:
         ConfigError: the password file cannot be read.
     """
 
-    def __init__(self, config: Config, start: int) -> None:
+    def __init__(self, config: Config, start: int, *, filters: Sequence[str] = ()) -> None:
         self._config = config.uplink
         self._password = read_password(config.uplink.password_file)
         self._device = config.machine.device
         self._prefix = prefix(config.machine)
         self._start = start
+        self._filters = [f"{self._prefix}/{one}" for one in filters]
         self._backoff = Backoff(self._config.backoff_s, self._config.backoff_max_s)
         self._connection: Connection | None = None
         self._version5 = True
@@ -83,7 +86,7 @@ class Broker:
     def patience_s(self, most_s: float) -> float:
         """How long the loop may wait: until the next attempt, at most `most_s`."""
         if self._connection:
-            return most_s
+            return 0.0 if self._connection.wants_read else most_s
         return min(most_s, max(0.0, self._attempt_s - time.monotonic()))
 
     def turn(self, *, readable: bool, writable: bool, now_s: float) -> bool:
@@ -97,6 +100,10 @@ class Broker:
         if self._connection.ready and not was_ready:
             self._welcome(now_s)
             return True
+        while self._connection.deaf:
+            log.warning(
+                "broker: may not listen to %s (0x%02x); see its access list", *self._connection.deaf.pop()
+            )
         oldest = next(iter(self._unanswered.values()), None)
         if oldest and now_s - oldest[0] > _STALL_S:
             raise Lost(f"no PUBACK for {_STALL_S:.0f} s")
@@ -122,6 +129,30 @@ class Broker:
             self._send(suffix, payload, None, [])
         except TooLarge as fault:
             log.warning("not sent: %s", fault)
+
+    def answer(self, topic: str, payload: bytes, *, correlation: bytes | None, expiry_s: int) -> None:
+        """Send to a topic that somebody named as Response Topic; what cannot be is logged. Raises Lost."""
+        if self._connection is None:
+            raise Lost("no connection")
+        try:
+            mid = self._connection.publish(
+                topic, payload, retain=False, expiry_s=expiry_s, correlation=correlation
+            )
+        except (TooLarge, ValueError) as fault:
+            log.warning("not answered: %s: %s", topic, fault)
+            return
+        self._unanswered[mid] = (time.monotonic(), None)
+
+    def received(self) -> list[Received]:
+        """Take out what came under `filters`, oldest first, 200 at most; more than that was dropped."""
+        if self._connection is None:
+            return []
+        found = list(self._connection.received)
+        self._connection.received.clear()
+        if self._connection.overflow:
+            log.warning("broker: %d messages came too fast and were dropped", self._connection.overflow)
+            self._connection.overflow = 0
+        return found
 
     def publish_event(self, row: Row, *, late: bool) -> int:
         """Send an event; 0, or the reason code why it cannot be sent to this broker. Raises Lost."""
@@ -181,6 +212,8 @@ class Broker:
     def _welcome(self, now_s: float) -> None:
         self._ready_s = now_s
         self._connections += 1
+        if self._connection and self._filters:
+            self._connection.subscribe(self._filters)
         self.publish("status", self._status(online=True, reason="connected"))
         version = "5" if self._version5 else "3.1.1, where a refused event looks delivered"
         log.info("broker: connected to %s:%d with MQTT %s", self._config.host, self._config.port, version)

@@ -9,13 +9,14 @@ import socket
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTv5, MQTTv311
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from appliance.config import Uplink
 
@@ -24,6 +25,11 @@ _UNSUPPORTED_VERSION = 0x84
 _SESSION_EXPIRY_S = 60
 _WILL_DELAY_S = 10
 _HEADER_BYTES = 64
+_RECEIVE_MAXIMUM = 20
+_PACKET_MOST_BYTES = 131_072
+_RECEIVED_MOST = 200
+_FIRST_ERROR = 0x80
+_PACKETS_PER_TURN = 200
 
 
 class Lost(Exception):  # noqa: N818 - an ordinary end, not a fault
@@ -32,6 +38,23 @@ class Lost(Exception):  # noqa: N818 - an ordinary end, not a fault
 
 class TooLarge(Exception):  # noqa: N818 - a verdict about one message
     """The broker's Maximum Packet Size forbids this message."""
+
+
+class Received(NamedTuple):
+    """A message from the broker. What MQTT 3.1.1 has no word for is empty or None.
+
+    retained: the publisher asked to keep it, or it was kept from before we subscribed.
+    expiry_s: seconds it had left to live when the broker sent it; None: for ever.
+    response_topic, correlation: where the answer is wanted, and what is to stand in it.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool
+    qos: int
+    expiry_s: int | None
+    response_topic: str
+    correlation: bytes | None
 
 
 class Backoff:
@@ -53,10 +76,26 @@ class Backoff:
         self._limit_s = self._first_s
 
 
+class _Client(Client):
+    """paho's client; it also says whether the socket has been read to its end, which paho does not."""
+
+    read_to_end = True
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            return super()._sock_recv(bufsize)
+        except BlockingIOError:
+            self.read_to_end = True
+            raise
+
+
 class Connection:
     """A connection with a retained last will.
 
     answers: (mid, reason code) of each PUBACK, oldest first; the caller takes them out.
+    received: messages, oldest first, 200 at most; the caller takes them out.
+    overflow: messages dropped because nobody did.
+    deaf: what the broker will not let us listen to: (filter, reason code).
     window: how many messages may be unanswered at once, known when `ready`.
     heard_s: monotonic time after which the broker has spoken: of the turn before, so that bytes which waited
         while we stood still do not make the broker look alive for longer than it was.
@@ -78,6 +117,10 @@ class Connection:
         self.ready = False
         self.window = config.window
         self.answers: deque[tuple[int, int]] = deque()
+        self.received: deque[Received] = deque()
+        self.overflow = 0
+        self.deaf: list[tuple[str, int]] = []
+        self._subscribed: dict[int, tuple[str, ...]] = {}
         self._largest_bytes = 0
         self._reason = ""
         self._refusal = 0
@@ -106,6 +149,11 @@ class Connection:
         """Whether bytes wait for the socket to take them."""
         return self._client.want_write()
 
+    @property
+    def wants_read(self) -> bool:
+        """Whether the last turn left something unread, which select may not know of (TLS)."""
+        return not self._client.read_to_end
+
     def fileno(self) -> int:
         """For select."""
         sock = self._client.socket()
@@ -115,8 +163,8 @@ class Connection:
         """Do what select said can be done, and keep the connection alive. Raises Lost."""
         now_s = time.monotonic()
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if readable:
-            code = self._client.loop_read()
+        if readable or self.wants_read:
+            code = self._read()
             self.heard_s = self._turned_s
         self._turned_s = now_s
         if not code and writable and self._client.want_write():
@@ -128,26 +176,62 @@ class Connection:
         if not self.ready and now_s - self._began_s > _CONNECT_S:
             raise Lost(f"no CONNACK within {_CONNECT_S:.0f} s")
 
+    def _read(self) -> MQTTErrorCode:
+        """Take in what has come; not for ever, because a flood is no reason to stand still."""
+        self._client.read_to_end = False
+        for _ in range(_PACKETS_PER_TURN):
+            if (code := self._client.loop_read()) or self._client.read_to_end:
+                return code
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
     def publish(
         self,
         topic: str,
         payload: bytes,
         *,
         retain: bool,
+        qos: int = 1,
         expiry_s: int | None = None,
         attributes: Sequence[tuple[str, str]] = (),
+        correlation: bytes | None = None,
+        content_type: str = "application/json",
     ) -> int:
-        """Send with QoS 1; returns the mid that will stand in `answers`. Raises Lost, TooLarge."""
+        """Send; returns the mid that will stand in `answers` (QoS 0: once it has left).
+
+        Raises:
+            Lost: the connection is gone.
+            TooLarge: the broker does not take it.
+            ValueError: `topic` is none to publish to.
+        """
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
         size += sum(len(name.encode()) + len(value.encode()) + 5 for name, value in attributes)
+        size += len(correlation or b"")
         if self._largest_bytes and size > self._largest_bytes:
             raise TooLarge(f"{topic}: {size} bytes; the broker takes {self._largest_bytes}")
-        sent = self._client.publish(
-            topic, payload, qos=1, retain=retain, properties=self._publish_properties(expiry_s, attributes)
-        )
+        properties = None
+        if self.version5:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.ContentType = content_type
+            if expiry_s is not None:
+                properties.MessageExpiryInterval = expiry_s
+            if attributes:
+                properties.UserProperty = list(attributes)
+            if correlation is not None:
+                properties.CorrelationData = correlation
+        sent = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         if sent.rc:
             raise Lost(f"{topic}: not sent: {sent.rc.name}")
         return sent.mid
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Ask for what is published under `filters`, QoS 1 at most. Raises Lost."""
+        how = SubscribeOptions(qos=1, retainAsPublished=True)
+        code, mid = self._client.subscribe(
+            [(one, how) for one in filters] if self.version5 else [(one, 1) for one in filters]
+        )
+        if code or mid is None:
+            raise Lost(f"{', '.join(filters)}: not subscribed: {code.name}")
+        self._subscribed[mid] = tuple(filters)
 
     def disconnect(self) -> None:
         """Say goodbye, so that the broker drops the will, and close."""
@@ -160,9 +244,10 @@ class Connection:
         if sock is not None:
             sock.close()
         self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
+        self._client.on_message = self._client.on_subscribe = None
 
-    def _made(self, client_id: str, will: tuple[str, bytes]) -> Client:
-        client = Client(
+    def _made(self, client_id: str, will: tuple[str, bytes]) -> _Client:
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if self.version5 else True,
@@ -179,12 +264,16 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         return client
 
     def _begin(self, config: Uplink) -> None:
         if self.version5:
             session = _properties(PacketTypes.CONNECT)
             session.SessionExpiryInterval = _SESSION_EXPIRY_S
+            session.ReceiveMaximum = _RECEIVE_MAXIMUM
+            session.MaximumPacketSize = _PACKET_MOST_BYTES
             self._client.connect(
                 config.host, config.port, config.keepalive_s, clean_start=True, properties=session
             )
@@ -194,19 +283,6 @@ class Connection:
         if not isinstance(sock, socket.socket):
             raise ConnectionError("closed at once")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _publish_properties(
-        self, expiry_s: int | None, attributes: Sequence[tuple[str, str]]
-    ) -> Properties | None:
-        if not self.version5:
-            return None
-        properties = _properties(PacketTypes.PUBLISH)
-        properties.ContentType = "application/json"
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
-        if attributes:
-            properties.UserProperty = list(attributes)
-        return properties
 
     def _on_connect(
         self,
@@ -233,6 +309,31 @@ class Connection:
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
     ) -> None:
         self.answers.append((mid, reason.value))
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        if len(self.received) == _RECEIVED_MOST:
+            self.overflow += 1
+            return
+        said = message.properties
+        self.received.append(
+            Received(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                retained=message.retain,
+                qos=message.qos,
+                expiry_s=getattr(said, "MessageExpiryInterval", None),
+                response_topic=getattr(said, "ResponseTopic", ""),
+                correlation=getattr(said, "CorrelationData", None),
+            )
+        )
+
+    def _on_subscribe(
+        self, _client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        asked = self._subscribed.pop(mid, ())
+        self.deaf += [
+            (one, r.value) for one, r in zip(asked, reasons, strict=False) if r.value >= _FIRST_ERROR
+        ]
 
 
 def _properties(packet: int) -> Properties:
