@@ -9,6 +9,7 @@ from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
 from appliance.geometry import Geometry
 from appliance.models import Models
 from appliance.pins import AnyRelay, Inputs, SimRelay
+from appliance.remote import Commands
 from appliance.sensors import (
     NotNegative,
     PeriodSeconds,
@@ -289,6 +290,8 @@ class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     """Seconds between state messages without a change."""
     health_period_s: Positive = 300.0
     """Seconds between health messages."""
+    commands: Commands = Commands()
+    """What the plant may ask for."""
 
 
 class Config(Struct, forbid_unknown_fields=True, frozen=True):

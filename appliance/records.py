@@ -364,6 +364,13 @@ class ModelAct(msgspec.Struct, frozen=True, tag=True):
     why: str = ""
 
 
+class PlantAct(msgspec.Struct, frozen=True, tag=True):
+    """Uplink to guard, for the journal: the plant has asked for what the uplink itself does."""
+
+    message: str
+    who: str
+
+
 class Reply(msgspec.Struct, frozen=True, tag=True):
     """The guard's answer to a request."""
 
@@ -399,7 +406,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
-"""What a person may ask of the rack; each is answered with a Reply, as is Learn."""
+"""What a person may ask of the rack; each is answered with a Reply, as are Learn and PlantAct."""
 
 Message = (
     SampleBlock
@@ -410,6 +417,7 @@ Message = (
     | Hello
     | Request
     | Learn
+    | PlantAct
     | Reply
     | Trace
     | Capture

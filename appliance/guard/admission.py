@@ -1,13 +1,13 @@
 """Requests as they come from outside: what may be let in. Pure. The rack refuses what it cannot grant."""
 
-from appliance.records import Learn, Request
+from appliance.records import Learn, PlantAct, Request
 
-LONGEST = {"who": 80, "why": 200, "comment": 200, "channel": 80, "sensor": 80}
+LONGEST = {"who": 80, "why": 200, "comment": 200, "channel": 80, "sensor": 80, "message": 200}
 """Characters of each text; they go into events, the log and topics."""
 _MAY_BE_EMPTY = {"comment", "sensor"}
 
 
-def unfit(request: Request | Learn) -> str:
+def unfit(request: Request | Learn | PlantAct) -> str:
     """What is wrong with the texts of a request, "" if nothing."""
     texts = ((name, getattr(request, name, None)) for name in LONGEST)
     return next((fault for name, text in texts if text is not None and (fault := _fault(name, text))), "")

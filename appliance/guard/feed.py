@@ -19,6 +19,7 @@ from appliance.records import (
     Message,
     ModelAct,
     Notice,
+    PlantAct,
     Reply,
     Request,
     SampleBlock,
@@ -41,17 +42,23 @@ _LEARN = {
 _NOT_OURS = (
     "refused: the guard hears only root, its own user and the members of its group; ask as one of them"
 )
+_NOT_FROM_AFAR = "refused: not over the network; ask at the machine, or see [uplink.commands]"
 
 
 class Feed:
     """The guard's socket and everyone connected to it."""
 
     def __init__(
-        self, listener: wire.Listener, protection: Protection, state: Callable[[], GuardState]
+        self,
+        listener: wire.Listener,
+        protection: Protection,
+        state: Callable[[], GuardState],
+        from_plant: tuple[type, ...] = (),
     ) -> None:
-        """state: what a newcomer hears first."""
+        """state: what a newcomer hears first. from_plant: the requests that are taken from the uplink."""
         self._listener = listener
         self._state = state
+        self._from_plant = from_plant
         self._protection = protection
         self._roles: dict[wire.Link, str] = {}
         self._lock = threading.Lock()
@@ -129,16 +136,21 @@ class Feed:
                     self._protection.score(message, time.perf_counter_ns())
                 elif isinstance(message, ModelAct):
                     self._note(message)
-                elif isinstance(message, Request | Learn):
-                    link.send(self._answer(message))
+                elif isinstance(message, Request | Learn | PlantAct):
+                    link.send(self._answer(message, self._roles[link]))
         except wire.Closed:
             self._drop(link)
 
-    def _answer(self, request: Request | Learn) -> Reply:
+    def _answer(self, request: Request | Learn | PlantAct, role: str) -> Reply:
+        if role == "uplink" and not isinstance(request, self._from_plant):
+            return Reply(ok=False, message=_NOT_FROM_AFAR)
         if fault := unfit(request):
             return Reply(ok=False, message=f"refused: {fault}")
         if isinstance(request, Learn):
             return self._learn(request)
+        if isinstance(request, PlantAct):
+            self._protection.note(EventKind.AUDIT, "plant.asked", request.message, who=request.who)
+            return Reply(ok=True, message="noted")
         return self._protection.ask(request)
 
     def _learn(self, request: Learn) -> Reply:

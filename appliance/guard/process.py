@@ -60,7 +60,9 @@ class Guard:
             config, self.devices.vibration, self.devices.relay, clock, self._durable.take, latch
         )
         self.health = Health(self.devices.health, self.devices.vibration)
-        self.feed = Feed(_listener(config.socket_path), self.protection, self._state)
+        self.feed = Feed(
+            _listener(config.socket_path), self.protection, self._state, config.uplink.commands.requests
+        )
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
         if fault or first_boot:

@@ -12,6 +12,8 @@ from mounted import Guarded, wave
 from appliance import wire
 from appliance.guard.feed import Feed
 from appliance.records import (
+    Acknowledge,
+    Bypass,
     Capture,
     Event,
     EventKind,
@@ -22,23 +24,28 @@ from appliance.records import (
     MachineState,
     ModelAct,
     Notice,
+    PlantAct,
+    ProofTest,
     Quality,
     Reply,
     Reset,
     SampleBlock,
     Score,
+    Shelve,
     TemperatureReading,
 )
+from appliance.remote import Commands
 
 
 class Served:
     """A feed with its protection; turned by the test."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, from_plant=(PlantAct,)):
         self.path = folder / "g.sock"
         self.guarded = Guarded()
         self.guarded.run(1)
-        self.feed = Feed(wire.Listener(self.path), self.guarded.protection, self.guarded.protection.state)
+        protection = self.guarded.protection
+        self.feed = Feed(wire.Listener(self.path), protection, protection.state, from_plant)
 
     def join(self, role):
         link = wire.connect(self.path, Hello(role))
@@ -265,3 +272,55 @@ def test_the_end_takes_the_socket_away(served):
         heard_end = True
     assert heard_end
     assert not served.path.exists()
+
+
+OF_PEOPLE = (
+    Reset("x", "y"),
+    Bypass("x", "y", 60.0),
+    Acknowledge("de.peak", "x"),
+    Shelve("de.peak", "x", "y", 60.0),
+    ProofTest("x", "y"),
+    Learn("", "again", "x", "y"),
+    PlantAct("evidence 5-de.peak", "x"),
+)
+ALL = ("ack", "evidence", "learn", "ping", "rebirth", "replay", "reset", "shelve")
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken"),
+    [
+        (Commands(), {PlantAct}),
+        (Commands(allow=("ack",)), {PlantAct, Acknowledge}),
+        (Commands(allow=ALL), {PlantAct, Acknowledge, Shelve, Learn}),
+        (
+            Commands(allow=ALL, trip_reset="from afar, nobody can reach the machine"),
+            {PlantAct, Acknowledge, Shelve, Learn, Reset},
+        ),
+        (Commands(trip_reset="from afar, nobody can reach the machine"), {PlantAct}),
+    ],
+)
+def test_from_the_network_the_guard_takes_what_the_configuration_grants_and_nothing_else(
+    tmp_path, settings, taken
+):
+    served = Served(tmp_path, settings.requests)
+    link = served.join("uplink")
+    for request in OF_PEOPLE:
+        link.send(request)
+    served.turn()
+    replies = [message for message in heard(link) if isinstance(message, Reply)]
+    over_the_network = "refused: not over the network"
+    refused = [reply.message.startswith(over_the_network) for reply in replies]
+    assert [type(request) not in taken for request in OF_PEOPLE] == refused
+    served.feed.close()
+
+
+def test_what_the_plant_asked_of_the_uplink_stands_in_the_journal(served):
+    link = served.join("uplink")
+    link.send(PlantAct("evidence 5-de.peak, 576 kB", "mqtt:anna"))
+    served.turn()
+    (asked,) = served.guarded.events("plant.asked")
+    assert (asked.kind, asked.who) == (EventKind.AUDIT, "mqtt:anna")
+    assert asked.message == "machine: evidence 5-de.peak, 576 kB"
+    link.send(PlantAct("evidence\x1b[2J", "mqtt:anna"))
+    served.turn()
+    assert "can be printed" in heard(link)[-1].message
