@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from pathlib import Path
 
 from appliance import wire
@@ -27,6 +28,15 @@ class Feed:
     def fileno(self) -> int:
         """For select; -1 while there is no guard."""
         return self._link.fileno() if self._link else -1
+
+    @property
+    def wants_write(self) -> bool:
+        """Never: what we say to the guard is short."""
+        return False
+
+    def patience_s(self, most_s: float) -> float:
+        """How long the loop may wait: without a guard until the next attempt, at most `most_s`."""
+        return most_s if self._link else min(most_s, max(0.0, self._retry_s - time.monotonic()))
 
     def receive(self, now_s: float) -> list[Score]:
         """Take in what has come; returns the scores that are new, oldest first."""

@@ -1,6 +1,7 @@
 """The uplink process: one thread that drains the outbox to the broker and shows the machine's present state.
 
-One turn of the loop: wait for the broker, the guard or half a second; take in what came; send what may leave.
+One turn of the loop: wait until a connection speaks or a part has something due; take in what came; send what
+may leave. What joins the loop is a `Part` in `_Uplink._parts`.
 """
 
 import logging
@@ -8,6 +9,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from appliance.config import Config
 from appliance.uplink.broker import Broker
@@ -19,7 +21,26 @@ from appliance.uplink.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-_POLL_S = 0.5
+_LONGEST_S = 4.0
+_ALONE_S = 0.5
+"""Without a guard nobody tells of new events: then the store is looked into this often."""
+
+
+class Part(Protocol):
+    """Something that the loop waits for."""
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether bytes wait for its socket to take them."""
+        ...
+
+    def fileno(self) -> int:
+        """For select; -1 while there is no connection."""
+        ...
+
+    def patience_s(self, most_s: float) -> float:
+        """How long the loop may wait on its account, at most `most_s`."""
+        ...
 
 
 def run(config: Config, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -31,7 +52,7 @@ def run(config: Config, stop: threading.Event, beat: Callable[[], None]) -> None
     """
     if not config.uplink.enabled:
         log.info("uplink.enabled is false: events stay on disk")
-        while not stop.wait(_POLL_S):
+        while not stop.wait(_LONGEST_S):
             beat()
         return
     uplink = _Uplink(config)
@@ -53,12 +74,13 @@ class _Uplink:
         self._broker = Broker(config, self._outbox.start)
 
     def turn(self) -> None:
-        """One turn of the loop; at most half a second, plus at most 3 s for a connection attempt."""
-        readable, writable = self._wait()
+        """One turn of the loop; 4 s at most, plus 3 s for a connection attempt."""
+        ready = self._wait()
         now_s = time.monotonic()
         self._follow_store(now_s)
         self._live.hear(self._feed.receive(now_s), self._feed.state, now_s)
         try:
+            readable, writable = (self._broker.fileno() in fds for fds in ready)
             if self._broker.turn(readable=readable, writable=writable, now_s=now_s):
                 self._drain.connected(now_s)
                 self._live.connected()
@@ -74,23 +96,39 @@ class _Uplink:
         self._feed.close()
         self._outbox.close()
 
-    def _wait(self) -> tuple[bool, bool]:
-        broker, guard = self._broker.fileno(), self._feed.fileno()
-        reads = [fd for fd in (broker, guard) if fd >= 0]
-        writes = [broker] if broker >= 0 and self._broker.wants_write else []
-        readable, writable, _ = select.select(reads, writes, [], self._broker.patience_s(_POLL_S))
-        return broker in readable, broker in writable
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        return (self._broker, self._feed)
+
+    def _wait(self) -> tuple[list[int], list[int]]:
+        """Returns the files that can be read and those that can be written."""
+        connected = [part for part in self._parts if part.fileno() >= 0]
+        writes = [part.fileno() for part in connected if part.wants_write]
+        patience_s = _LONGEST_S if self._feed.fileno() >= 0 else _ALONE_S
+        for part in self._parts:
+            patience_s = part.patience_s(patience_s)
+        readable, writable, _ = select.select([part.fileno() for part in connected], writes, [], patience_s)
+        return readable, writable
 
     def _exchange(self, now_s: float) -> None:
         self._take_answers(now_s)
         self._drain.settle(self._broker.heard_s, now_s)
         self._live.refresh(self._drain, self._outbox, self._broker.reconnects, now_s)
+        self._send_retained()
+        self._send_events(now_s)
+        self._send_telemetry(now_s)
+
+    def _send_retained(self) -> None:
         while self._broker.room and (retained := self._live.next_retained()):
             self._broker.publish(*retained)
+
+    def _send_events(self, now_s: float) -> None:
         for row in self._drain.take(self._broker.room, now_s):
             refusal = self._broker.publish_event(row, late=self._drain.is_late(row.key))
             if refusal:
                 self._drain.answered(row.key, refusal, now_s)
+
+    def _send_telemetry(self, now_s: float) -> None:
         while self._broker.room and (sample := self._live.next_sample(now_s)):
             self._broker.publish("telemetry", sample)
 
