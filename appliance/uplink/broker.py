@@ -11,7 +11,7 @@ import msgspec
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.records import Event
-from appliance.uplink.mqtt import Backoff, Connection, Lost, Received, TooLarge
+from appliance.uplink.mqtt import Backoff, Connection, Lost, Received, TooLarge, Will
 from appliance.uplink.outbox import Key, Row
 from appliance.uplink.payloads import cloud_event, event_payload
 from appliance.uplink.topics import TOPICS, Status, prefix
@@ -204,7 +204,7 @@ class Broker:
         return connection.version_refused or (connection.silent and self._silences >= _SILENCES)
 
     def _connect(self) -> None:
-        will = (f"{self._prefix}/status", self._status(online=False, reason="lost"))
+        will = Will(f"{self._prefix}/status", self._status(online=False, reason="lost"))
         self._connection = Connection(
             self._config, self._device, will, password=self._password, version5=self._version5
         )

@@ -23,7 +23,7 @@ from appliance.config import Uplink
 _CONNECT_S = 3.0
 _UNSUPPORTED_VERSION = 0x84
 _SESSION_EXPIRY_S = 60
-_WILL_DELAY_S = 10
+_WITH_WILL = 0x04
 _HEADER_BYTES = 64
 _RECEIVE_MAXIMUM = 20
 _PACKET_MOST_BYTES = 131_072
@@ -38,6 +38,18 @@ class Lost(Exception):  # noqa: N818 - an ordinary end, not a fault
 
 class TooLarge(Exception):  # noqa: N818 - a verdict about one message
     """The broker's Maximum Packet Size forbids this message."""
+
+
+class Will(NamedTuple):
+    """What the broker says for us once we are gone, with QoS 1.
+
+    delay_s: how long it waits for us to come back (MQTT 5); with 0 the session ends with the connection.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool = True
+    delay_s: int = 10
 
 
 class Received(NamedTuple):
@@ -90,7 +102,7 @@ class _Client(Client):
 
 
 class Connection:
-    """A connection with a retained last will.
+    """A connection with a last will.
 
     answers: (mid, reason code) of each PUBACK, oldest first; the caller takes them out.
     received: messages, oldest first, 200 at most; the caller takes them out.
@@ -108,7 +120,7 @@ class Connection:
         self,
         config: Uplink,
         client_id: str,
-        will: tuple[str, bytes],
+        will: Will,
         *,
         password: str | None = None,
         version5: bool = True,
@@ -124,6 +136,7 @@ class Connection:
         self._largest_bytes = 0
         self._reason = ""
         self._refusal = 0
+        self._session_s = _SESSION_EXPIRY_S if will.delay_s else 0
         self._client = self._made(client_id, will)
         if config.username:
             self._client.username_pw_set(config.username, password)
@@ -233,9 +246,10 @@ class Connection:
             raise Lost(f"{', '.join(filters)}: not subscribed: {code.name}")
         self._subscribed[mid] = tuple(filters)
 
-    def disconnect(self) -> None:
-        """Say goodbye, so that the broker drops the will, and close."""
-        self._client.disconnect()
+    def disconnect(self, *, with_will: bool = False) -> None:
+        """Say goodbye and close: the broker drops the will, or publishes it if that is asked (MQTT 5)."""
+        reason = ReasonCode(PacketTypes.DISCONNECT, identifier=_WITH_WILL) if with_will else None
+        self._client.disconnect(reason if self.version5 else None)
         self.close()
 
     def close(self) -> None:
@@ -246,7 +260,7 @@ class Connection:
         self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
         self._client.on_message = self._client.on_subscribe = None
 
-    def _made(self, client_id: str, will: tuple[str, bytes]) -> _Client:
+    def _made(self, client_id: str, will: Will) -> _Client:
         client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -259,8 +273,8 @@ class Connection:
         delay = None
         if self.version5:
             delay = _properties(PacketTypes.WILLMESSAGE)
-            delay.WillDelayInterval = _WILL_DELAY_S
-        client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
+            delay.WillDelayInterval = will.delay_s
+        client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=delay)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -271,7 +285,7 @@ class Connection:
     def _begin(self, config: Uplink) -> None:
         if self.version5:
             session = _properties(PacketTypes.CONNECT)
-            session.SessionExpiryInterval = _SESSION_EXPIRY_S
+            session.SessionExpiryInterval = self._session_s
             session.ReceiveMaximum = _RECEIVE_MAXIMUM
             session.MaximumPacketSize = _PACKET_MOST_BYTES
             self._client.connect(

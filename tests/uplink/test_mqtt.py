@@ -12,10 +12,10 @@ from tiny_broker import OK_V3, OK_V5, REFUSED_V5_AS_V3, TinyBroker, connack
 from appliance.config import Uplink
 from appliance.records import EventKind
 from appliance.store import Store
-from appliance.uplink.mqtt import Backoff, Connection, Lost, TooLarge
+from appliance.uplink.mqtt import Backoff, Connection, Lost, TooLarge, Will
 from appliance.uplink.outbox import Outbox
 
-WILL = ("pdm/v1/a/b/c/d/status", b'{"online":false}')
+WILL = Will("pdm/v1/a/b/c/d/status", b'{"online":false}')
 
 
 @pytest.fixture
