@@ -172,6 +172,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something happened, once. id and seq are given by the store when it accepts the event.
 
     type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`. who, why: of an act.
+    boot, at_boot_ns: the kernel's boot id and CLOCK_BOOTTIME, from which a true time can be found later.
+    time_error_ms: how far at_utc_ns may be off at most; None where nobody knew.
     """
 
     kind: EventKind
@@ -194,6 +196,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
     zone: Zone = ""
     hypotheses: tuple[Hypothesis, ...] = ()
+    boot: str = ""
+    at_boot_ns: int = 0
+    time_error_ms: float | None = None
     id: int = 0
     seq: int = 0
 
@@ -262,6 +267,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     score_latency_us: the same of window complete in memory -> its score judged.
     trip_latency_us: of the last trip, block in memory -> relay line written.
     log_seq, log_sha256: the last line of the event log, its head.
+    at_boot_ns, time_error_ms: as in Event. written_bytes: what the guard has had written to disk.
     reasons: why the relay is not energised. bypasses: so many since the box was made.
     """
 
@@ -290,6 +296,9 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     quantities: tuple[QuantityReading, ...] = ()
     log_seq: int = 0
     log_sha256: str = ""
+    at_boot_ns: int = 0
+    time_error_ms: float | None = None
+    written_bytes: int = 0
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):

@@ -13,7 +13,7 @@ from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.stream import SensorStream
-from appliance.clock import kernel_synchronised
+from appliance.clock import kernel_clock
 from appliance.config import Analysis, Config
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError, BundleError
@@ -29,7 +29,7 @@ _LEAST_FREE_MB = 100.0
 
 def clock() -> Finding:
     """Whether the wall clock may be believed."""
-    if kernel_synchronised():
+    if kernel_clock().synchronised:
         return ok("clock", "synchronised")
     return note("clock", "running free; expected NTP or an RTC; times of events are estimates until then")
 
