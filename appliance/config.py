@@ -9,6 +9,7 @@ from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
 from appliance.geometry import Geometry
 from appliance.models import Models
 from appliance.pins import AnyRelay, Inputs, SimRelay
+from appliance.plant_formats import HomeAssistant, Sparkplug
 from appliance.remote import Commands
 from appliance.sensors import (
     NotNegative,
@@ -290,6 +291,10 @@ class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     """Seconds between state messages without a change."""
     health_period_s: Positive = 300.0
     """Seconds between health messages."""
+    sparkplug: Sparkplug = Sparkplug()
+    """The same data as a Sparkplug B edge node."""
+    homeassistant: HomeAssistant = HomeAssistant()
+    """Discovery by Home Assistant."""
     commands: Commands = Commands()
     """What the plant may ask for."""
 
