@@ -2,8 +2,8 @@
 
 from appliance.records import Learn, PlantAct, Request
 
-LONGEST = {"who": 80, "why": 200, "comment": 200, "channel": 80, "sensor": 80, "message": 200}
-"""Characters of each text; they go into events, the log and topics."""
+LONGEST = {"who": 85, "why": 200, "comment": 200, "channel": 80, "sensor": 80, "message": 200}
+"""Characters of each text; they go into events, the log and topics. who: 80, and `mqtt:` before it."""
 _MAY_BE_EMPTY = {"comment", "sensor"}
 
 

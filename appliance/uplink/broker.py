@@ -4,16 +4,19 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.records import Event
-from appliance.uplink.mqtt import Backoff, Connection, Lost, Received, TooLarge, Will
+from appliance.uplink import plant_link
+from appliance.uplink.backoff import Backoff
+from appliance.uplink.credentials import Credentials
+from appliance.uplink.mqtt import Connection, Received, TooLarge, Will
 from appliance.uplink.outbox import Key, Row
 from appliance.uplink.payloads import cloud_event, event_payload
+from appliance.uplink.reasons import Lost, Policy
 from appliance.uplink.topics import TOPICS, Status, prefix
 
 log = logging.getLogger(__name__)
@@ -34,12 +37,14 @@ class Broker:
     Times are monotonic seconds.
 
     Raises:
-        ConfigError: the password file cannot be read.
+        ConfigError: the password file or one of TLS cannot be used.
     """
 
     def __init__(self, config: Config, start: int, *, filters: Sequence[str] = ()) -> None:
         self._config = config.uplink
-        self._password = read_password(config.uplink.password_file)
+        self._run_dir = config.run_dir
+        self._credentials = Credentials(config.uplink)
+        self._credentials.read()
         self._device = config.machine.device
         self._prefix = prefix(config.machine)
         self._start = start
@@ -49,6 +54,7 @@ class Broker:
         self._version5 = True
         self._silences = 0
         self._attempt_s = -math.inf
+        self._refused_with: tuple[int, ...] | None = None
         self._ready_s = 0.0
         self._unanswered: dict[int, tuple[float, Key | None]] = {}
         self._decode = msgspec.json.Decoder(Event).decode
@@ -75,6 +81,16 @@ class Broker:
         return self._connection.window - len(self._unanswered) if self._connection else 0
 
     @property
+    def spare(self) -> int:
+        """Messages that may leave without being in the way of others: half of the window stays free."""
+        return self.room - self._connection.window // 2 if self._connection else 0
+
+    @property
+    def version5(self) -> bool:
+        """Whether the connection speaks MQTT 5."""
+        return self._connection is not None and self._connection.version5
+
+    @property
     def heard_s(self) -> float:
         """When the broker last spoke."""
         return self._connection.heard_s if self._connection else -math.inf
@@ -86,13 +102,14 @@ class Broker:
     def patience_s(self, most_s: float) -> float:
         """How long the loop may wait: until the next attempt, at most `most_s`."""
         if self._connection:
-            return 0.0 if self._connection.wants_read else most_s
+            return self._connection.patience_s(most_s)
         return min(most_s, max(0.0, self._attempt_s - time.monotonic()))
 
     def turn(self, *, readable: bool, writable: bool, now_s: float) -> bool:
         """Move the connection on, or attempt one when due; True if it has just become ready. Raises Lost."""
         if self._connection is None:
-            if now_s >= self._attempt_s:
+            changed = self._refused_with and self._refused_with != self._credentials.stamp()
+            if changed or now_s >= self._attempt_s:
                 self._connect()
             return False
         was_ready = self._connection.ready
@@ -109,9 +126,9 @@ class Broker:
             raise Lost(f"no PUBACK for {_STALL_S:.0f} s")
         return False
 
-    def lost(self, reason: str, now_s: float) -> None:
+    def lost(self, fault: Lost, now_s: float) -> None:
         """Give the connection up and plan the next attempt."""
-        wait_s = self._backoff.next_s()
+        wait_s = self._backoff.next_s(fault.policy)
         if self._connection:
             if self._connection.ready and now_s - self._ready_s >= _PROVEN_S:
                 self._backoff.reset()
@@ -121,22 +138,42 @@ class Broker:
             self._connection = None
         self._unanswered.clear()
         self._attempt_s = now_s + wait_s
-        log.warning("broker: %s; next attempt in %.1f s", reason, wait_s)
+        self._refused_with = self._credentials.stamp() if fault.policy is Policy.NEEDS_CHANGE else None
+        self._tell(str(fault), connected=False)
+        log.warning("broker: %s; next attempt in %.1f s", fault, wait_s)
 
-    def publish(self, suffix: str, payload: bytes) -> None:
-        """Send what is not in the outbox; one that is too large is dropped and logged. Raises Lost."""
+    def publish(self, suffix: str, payload: bytes) -> int:
+        """Send what is not in the outbox. Raises Lost.
+
+        Returns what `waits_for` takes; 0: it is too large, dropped and logged.
+        """
         try:
-            self._send(suffix, payload, None, [])
+            return self._send(suffix, payload, None, [])
         except TooLarge as fault:
             log.warning("not sent: %s", fault)
+            return 0
 
-    def answer(self, topic: str, payload: bytes, *, correlation: bytes | None, expiry_s: int) -> None:
+    def waits_for(self, mid: int) -> bool:
+        """Whether the broker has not answered this message on this connection yet."""
+        return mid in self._unanswered
+
+    def most_bytes(self, suffix: str) -> int:
+        """Largest payload under `suffix` that the broker takes."""
+        return self._connection.most_bytes(f"{self._prefix}/{suffix}") if self._connection else 0
+
+    def birth(self) -> None:
+        """Tell that the appliance is there. Raises Lost."""
+        self.publish("status", self._status(online=True, reason="connected"))
+
+    def answer(
+        self, topic: str, payload: bytes, *, qos: int = 1, correlation: bytes | None, expiry_s: int
+    ) -> None:
         """Send to a topic that somebody named as Response Topic; what cannot be is logged. Raises Lost."""
         if self._connection is None:
             raise Lost("no connection")
         try:
             mid = self._connection.publish(
-                topic, payload, retain=False, expiry_s=expiry_s, correlation=correlation
+                topic, payload, retain=False, qos=qos, expiry_s=expiry_s, correlation=correlation
             )
         except (TooLarge, ValueError) as fault:
             log.warning("not answered: %s: %s", topic, fault)
@@ -154,8 +191,11 @@ class Broker:
             self._connection.overflow = 0
         return found
 
-    def publish_event(self, row: Row, *, late: bool) -> int:
-        """Send an event; 0, or the reason code why it cannot be sent to this broker. Raises Lost."""
+    def publish_event(self, row: Row, *, late: bool, again: bool = False) -> int:
+        """Send an event; 0, or the reason code why it cannot be sent to this broker. Raises Lost.
+
+        again: it has left the outbox; its PUBACK changes nothing.
+        """
         try:
             event = self._decode(row.payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
@@ -163,7 +203,8 @@ class Broker:
             return PAYLOAD_INVALID
         payload = msgspec.json.encode(event_payload(event, backfill=late))
         try:
-            self._send(f"event/{event.kind.value}", payload, row.key, cloud_event(event, self._prefix))
+            key = None if again else row.key
+            self._send(f"event/{event.kind.value}", payload, key, cloud_event(event, self._prefix))
         except TooLarge as fault:
             log.warning("not sent: %s", fault)
             return PACKET_TOO_LARGE
@@ -205,18 +246,28 @@ class Broker:
 
     def _connect(self) -> None:
         will = Will(f"{self._prefix}/status", self._status(online=False, reason="lost"))
-        self._connection = Connection(
-            self._config, self._device, will, password=self._password, version5=self._version5
-        )
+        try:
+            shown = self._credentials.read()
+        except ConfigError as fault:
+            raise Lost(str(fault), Policy.NEEDS_CHANGE) from fault
+        self._connection = Connection(self._config, self._device, will, shown=shown, version5=self._version5)
+
+    def _tell(self, words: str, *, connected: bool) -> None:
+        try:
+            plant_link.tell(self._run_dir, words, connected=connected)
+        except OSError as fault:
+            log.warning("`appliance status` cannot know: %s", fault)
 
     def _welcome(self, now_s: float) -> None:
         self._ready_s = now_s
         self._connections += 1
         if self._connection and self._filters:
             self._connection.subscribe(self._filters)
-        self.publish("status", self._status(online=True, reason="connected"))
+        self.birth()
         version = "5" if self._version5 else "3.1.1, where a refused event looks delivered"
-        log.info("broker: connected to %s:%d with MQTT %s", self._config.host, self._config.port, version)
+        words = f"{self._config.host}:{self._config.port} with MQTT {version}"
+        self._tell(words, connected=True)
+        log.info("broker: connected to %s", words)
 
     def _settled(self) -> bool:
         """Wait a moment until nothing is unanswered."""
@@ -227,7 +278,7 @@ class Broker:
             time.sleep(0.005)
         return not self._unanswered
 
-    def _send(self, suffix: str, payload: bytes, key: Key | None, attributes: list[tuple[str, str]]) -> None:
+    def _send(self, suffix: str, payload: bytes, key: Key | None, attributes: list[tuple[str, str]]) -> int:
         if self._connection is None:
             raise Lost("no connection")
         topic = TOPICS[suffix]
@@ -237,21 +288,11 @@ class Broker:
             retain=topic.retain,
             expiry_s=topic.expiry_s,
             attributes=attributes,
+            content_type=topic.content_type,
         )
         self._unanswered[mid] = (time.monotonic(), key)
+        return mid
 
     def _status(self, *, online: bool, reason: str) -> bytes:
         status = Status(online=online, start=self._start, reason=reason)  # type: ignore[arg-type]
         return msgspec.json.encode(status)
-
-
-def read_password(file: Path | None) -> str | None:
-    """The broker's password; None where no file is named. Raises ConfigError."""
-    if file is None:
-        return None
-    try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError(
-            f"uplink.password_file: {file}: {fault}; expected a readable text file with the broker's password"
-        ) from fault

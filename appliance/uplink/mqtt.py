@@ -25,6 +25,7 @@ _UNSUPPORTED_VERSION = 0x84
 _SESSION_EXPIRY_S = 60
 _WITH_WILL = 0x04
 _HEADER_BYTES = 64
+_PROTOCOL_MOST_BYTES = 268_435_455
 _RECEIVE_MAXIMUM = 20
 _PACKET_MOST_BYTES = 131_072
 _RECEIVED_MOST = 200
@@ -196,6 +197,10 @@ class Connection:
             if (code := self._client.loop_read()) or self._client.read_to_end:
                 return code
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def most_bytes(self, topic: str) -> int:
+        """Largest payload to this topic that the broker takes."""
+        return (self._largest_bytes or _PROTOCOL_MOST_BYTES) - len(topic.encode()) - _HEADER_BYTES
 
     def publish(
         self,

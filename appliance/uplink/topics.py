@@ -12,6 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from appliance.config import Site
 from appliance.records import Action, Severity, TimeQuality, Zone
+from appliance.uplink.command import Answer
+from appliance.uplink.wave import Manifest
 
 Version = Literal[1]
 Id = Annotated[
@@ -208,14 +210,18 @@ class Health(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One row of the contract. All are sent with QoS 1. expiry_s: MQTT 5 Message Expiry; None: never."""
+    """One row of the contract. All are sent with QoS 1. expiry_s: MQTT 5 Message Expiry; None: never.
+
+    payload: None: binary. A `{name}` in the suffix stands for the name of a command.
+    """
 
     suffix: str
-    payload: type[Struct]
+    payload: type[Struct] | None
     retain: bool
     durable: bool
     expiry_s: int | None
     when: str
+    content_type: str = "application/json"
 
 
 _ROWS = (
@@ -237,6 +243,17 @@ _ROWS = (
     ),
     Topic("event/audit", EventPayload, False, True, None, "a person or the system did something"),
     Topic("health", Health, True, False, 900, "connect, and every `uplink.health_period_s`"),
+    Topic("rsp/{name}", Answer, False, False, 60, "a command has been obeyed or refused"),
+    Topic(
+        "wave/chunk",
+        None,
+        False,
+        False,
+        3600,
+        "`cmd/evidence`, where `uplink.commands` allows it",
+        "application/octet-stream",
+    ),
+    Topic("wave/manifest", Manifest, False, False, 3600, "after the chunks of an upload"),
 )
 TOPICS: Mapping[str, Topic] = {topic.suffix: topic for topic in _ROWS}
 """By suffix; the full topic is `{prefix}/{suffix}`."""
