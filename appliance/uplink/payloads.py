@@ -1,15 +1,11 @@
-"""From the appliance's records to the payloads of the contract. Pure: no clock, no socket.
-
-Display units appear only here: acceleration in g, velocity in mm/s, temperature in °C.
-"""
+"""From the appliance's records to the payloads of the contract. Pure: no clock, no socket."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from appliance import preset
 from appliance.config import Config
@@ -26,13 +22,11 @@ from appliance.records import (
     Validity,
     Zone,
 )
-from appliance.sensors import STANDARD_GRAVITY_MPS2
-from appliance.uplink.topics import ChannelKind, EventPayload, Info, InfoChannel, Metric, State, Telemetry
+from appliance.uplink.topics import EventPayload, Info, InfoChannel, Metric, State, Telemetry
+from appliance.uplink.units import shown_key, shown_unit, ucum, unit_of
 
 _SEVERITY_N: dict[Severity, int] = {"info": 0, "warning": 1, "alarm": 2, "critical": 3}
 _LEVEL_NAMES = ("normal", "learning", "warning", "alarm", "tripped")
-_DISPLAY = {"_mps2": ("_g", 1 / STANDARD_GRAVITY_MPS2), "_mms": ("_mm_s", 1.0), "_degc": ("_c", 1.0)}
-_UNITS = {"_g": "g", "_mm_s": "mm/s", "_c": "°C", "_hz": "Hz", "_s": "s"}
 _MESSAGE_MOST = 240
 _ENVELOPE = {"v", "id", "ts", "tsq", "backfill"}
 _KINDS = {
@@ -42,23 +36,6 @@ _KINDS = {
     "zone": "string",
     "bypassed": "bool",
     "multiplying": "bool",
-}
-
-
-class _Shown(NamedTuple):
-    """How a quantity is shown: end of its key, factor, unit, and what kind of channel it is."""
-
-    suffix: str
-    factor: float
-    unit: str
-    kind: ChannelKind
-
-
-_QUANTITY = {
-    "m/s2": _Shown("_g", 1 / STANDARD_GRAVITY_MPS2, "g", "acceleration"),
-    "mm/s": _Shown("_mm_s", 1.0, "mm/s", "velocity"),
-    "degC": _Shown("_c", 1.0, "°C", "temperature"),
-    "Hz": _Shown("_hz", 1.0, "Hz", "other"),
 }
 
 
@@ -87,6 +64,7 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
         value=_figure(event.value),
         limit=_figure(event.limit),
         unit=event.unit,
+        ucum=_ucum(event.unit),
         latency_ms=_figure(event.latency_ms),
         channel=event.channel or UNSET,
         top1=names[0],
@@ -217,20 +195,28 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
             "g",
             float(sensor.rate_hz or round(measured.get(sensor.name, 0.0), -1)),
             sensor.axes or UNSET,
+            ucum=_ucum("g"),
         )
         for sensor in config.vibration
     ]
     channels += [
-        InfoChannel(sensor.name, "temperature", "°C", 1.0 / sensor.period_s) for sensor in config.temperature
+        InfoChannel(sensor.name, "temperature", "°C", 1.0 / sensor.period_s, ucum=_ucum("°C"))
+        for sensor in config.temperature
     ]
     readings = state.quantities if state else ()
     period_s = {sensor.name: sensor.period_s for sensor in config.transmitter}
     channels += [
-        InfoChannel(f"{one.sensor}.{one.quantity}", shown.kind, shown.unit, 1.0 / period_s[one.sensor])
+        InfoChannel(
+            f"{one.sensor}.{one.quantity}",
+            shown.kind,
+            shown.unit,
+            1.0 / period_s[one.sensor],
+            ucum=_ucum(shown.unit),
+        )
         for one in readings
-        if one.sensor in period_s and (shown := _shown(one.unit))
+        if one.sensor in period_s and (shown := shown_unit(one.unit))
     ]
-    units = {_quantity(one)[0]: _shown(one.unit).unit for one in readings}
+    units = {_quantity(one)[0]: shown_unit(one.unit).unit for one in readings}
     chosen = preset.find(config.machine.preset)
     return Info(
         ts=ts,
@@ -252,18 +238,19 @@ def _votes(group: TripGroupState) -> str:
 
 def _metric(key: str, units: Mapping[str, str]) -> Metric:
     """units: of those keys whose end does not tell."""
-    by_end = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), "1")
-    unit = units.get(key, by_end)
-    return Metric(_KINDS.get(key, "float"), UNSET if unit == "1" else unit)  # type: ignore[arg-type]
+    kind = _KINDS.get(key, "float")
+    unit = units.get(key) or unit_of(key)
+    code = _ucum(unit) if kind == "float" else UNSET
+    return Metric(kind, UNSET if unit == "1" else unit, code)  # type: ignore[arg-type]
+
+
+def _ucum(unit: str) -> str | UnsetType:
+    return ucum(unit) or UNSET
 
 
 def _displayed(metrics: Mapping[str, float]) -> dict[str, object]:
-    shown: dict[str, object] = {}
-    for key, value in metrics.items():
-        unit = next((suffix for suffix in _DISPLAY if key.endswith(suffix)), "")
-        suffix, factor = _DISPLAY.get(unit, ("", 1.0))
-        shown[key.removesuffix(unit) + suffix] = _figure(value * factor)
-    return shown
+    named = [(shown_key(key), value) for key, value in metrics.items()]
+    return {key: _figure(value * factor) for (key, factor), value in named}
 
 
 def _temperatures(readings: Iterable[TemperatureReading]) -> dict[str, object]:
@@ -280,13 +267,9 @@ def _temperatures(readings: Iterable[TemperatureReading]) -> dict[str, object]:
 
 def _quantity(reading: QuantityReading) -> tuple[str, float | None]:
     """Key and value of a transmitter's quantity: `tx_z_velocity_rms_mm_s`."""
-    shown = _shown(reading.unit)
+    shown = shown_unit(reading.unit)
     key = f"tx_{reading.quantity.replace('-', '_')}{shown.suffix}"
     return key, None if reading.value is None else _figure(reading.value * shown.factor)
-
-
-def _shown(unit: str) -> _Shown:
-    return _QUANTITY.get(unit, _Shown("", 1.0, unit, "other"))
 
 
 def _utc_ns(state: GuardState, mono_ns: int) -> int:

@@ -37,6 +37,7 @@ Count = Annotated[int, Meta(ge=0)]
 Multiplying = Annotated[bool, Meta(description="vibration setpoints are multiplied, the machine starts")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Figure = float | None
+Ucum = Annotated[str, Meta(description="the unit as a UCUM code; left out where there is none")]
 ChannelKind = Literal["acceleration", "velocity", "temperature", "other"]
 
 
@@ -59,6 +60,7 @@ class Metric(Struct, frozen=True):
 
     type: Literal["float", "int", "bool", "string"]
     unit: str | UnsetType = UNSET
+    ucum: Ucum | UnsetType = UNSET
 
 
 class InfoChannel(Struct, frozen=True):
@@ -69,6 +71,7 @@ class InfoChannel(Struct, frozen=True):
     unit: str
     fs_hz: float
     axes: int | UnsetType = UNSET
+    ucum: Ucum | UnsetType = UNSET
 
 
 class Info(Struct, frozen=True, kw_only=True):
@@ -158,6 +161,7 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     limit: Annotated[Figure, Meta(description="what it was compared with, in `unit`")]
     unit: str
     latency_ms: Annotated[Figure, Meta(description="of a trip: block in memory to relay line written")]
+    ucum: Ucum | UnsetType = UNSET
     channel: str | UnsetType = UNSET
     top1: str | UnsetType = UNSET
     top1_share: float | UnsetType = UNSET

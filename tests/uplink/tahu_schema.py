@@ -7,8 +7,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 FIELDS = {
     "MetaData": (
-        "bool is_multi_part 1", "string content_type 2", "uint64 size 3", "uint64 seq 4", "string file_name 5",
-        "string file_type 6", "string md5 7", "string description 8",
+        "bool is_multi_part 1", "string content_type 2", "uint64 size 3", "uint64 seq 4",
+        "string file_name 5", "string file_type 6", "string md5 7", "string description 8",
     ),
     "PropertyValue": (
         "uint32 type 1", "bool is_null 2", "uint32 int_value 3", "uint64 long_value 4", "float float_value 5",
