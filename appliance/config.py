@@ -10,6 +10,7 @@ from appliance.geometry import Geometry
 from appliance.models import Models
 from appliance.pins import AnyRelay, Inputs, SimRelay
 from appliance.plant_formats import HomeAssistant, Sparkplug
+from appliance.plant_tls import Tls
 from appliance.remote import Commands
 from appliance.sensors import (
     NotNegative,
@@ -277,6 +278,8 @@ class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     """MQTT user; empty: anonymous."""
     password_file: Path | None = None
     """File with the MQTT password, readable by this user only."""
+    tls: Tls | None = None
+    """TLS; left out: none, and whoever is on the network may read along and write."""
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
     """MQTT keep-alive, s."""
     window: Annotated[int, Meta(ge=1, le=1000)] = 20

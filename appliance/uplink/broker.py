@@ -27,6 +27,7 @@ _PROVEN_S = 10.0
 _STALL_S = 30.0
 _SILENCES = 2
 _FAREWELL_S = 0.8
+_WILL_DELAY_S = 10
 
 
 class Broker:
@@ -245,7 +246,9 @@ class Broker:
         return connection.version_refused or (connection.silent and self._silences >= _SILENCES)
 
     def _connect(self) -> None:
-        will = Will(f"{self._prefix}/status", self._status(online=False, reason="lost"))
+        will = Will(
+            f"{self._prefix}/status", self._status(online=False, reason="lost"), delay_s=_WILL_DELAY_S
+        )
         try:
             shown = self._credentials.read()
         except ConfigError as fault:

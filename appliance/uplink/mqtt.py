@@ -4,23 +4,38 @@ paho's call-backs only append to queues, so an exception is always ours and alwa
 honoured here: Receive Maximum, Maximum Packet Size, TCP_NODELAY, a time limit for the CONNACK.
 """
 
-import random
-import socket
+import ssl
+import struct
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5, MQTTv311
+from paho.mqtt.client import (
+    MQTT_CLEAN_START_FIRST_ONLY,
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+    MQTTv5,
+    MQTTv311,
+)
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from appliance.config import Uplink
+from appliance.uplink.credentials import NOTHING, Shown
+from appliance.uplink.dial import Dial
+from appliance.uplink.mqtt_client import SocketClient
+from appliance.uplink.reasons import Lost, policy, remedy
+from appliance.uplink.tls import explained
 
 _CONNECT_S = 3.0
+_DIAL_S = 30.0
 _UNSUPPORTED_VERSION = 0x84
 _SESSION_EXPIRY_S = 60
 _WITH_WILL = 0x04
@@ -31,10 +46,6 @@ _PACKET_MOST_BYTES = 131_072
 _RECEIVED_MOST = 200
 _FIRST_ERROR = 0x80
 _PACKETS_PER_TURN = 200
-
-
-class Lost(Exception):  # noqa: N818 - an ordinary end, not a fault
-    """The connection is gone or was refused; the message says why."""
 
 
 class TooLarge(Exception):  # noqa: N818 - a verdict about one message
@@ -70,38 +81,6 @@ class Received(NamedTuple):
     correlation: bytes | None
 
 
-class Backoff:
-    """Full jitter: a wait drawn from 0 to a limit that doubles with each attempt."""
-
-    def __init__(self, first_s: float, most_s: float) -> None:
-        self._first_s = first_s
-        self._most_s = most_s
-        self._limit_s = first_s
-
-    def next_s(self) -> float:
-        """Seconds to wait before the next attempt."""
-        wait_s = random.uniform(0, min(self._limit_s, self._most_s))
-        self._limit_s = min(self._limit_s * 2, self._most_s)
-        return wait_s
-
-    def reset(self) -> None:
-        """Begin again with short waits: a connection has proved itself."""
-        self._limit_s = self._first_s
-
-
-class _Client(Client):
-    """paho's client; it also says whether the socket has been read to its end, which paho does not."""
-
-    read_to_end = True
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        try:
-            return super()._sock_recv(bufsize)
-        except BlockingIOError:
-            self.read_to_end = True
-            raise
-
-
 class Connection:
     """A connection with a last will.
 
@@ -113,8 +92,7 @@ class Connection:
     heard_s: monotonic time after which the broker has spoken: of the turn before, so that bytes which waited
         while we stood still do not make the broker look alive for longer than it was.
 
-    Raises:
-        Lost: it cannot be reached within 3 s.
+    It is not there yet when it is made: `turn` it until it is `ready`.
     """
 
     def __init__(
@@ -123,9 +101,10 @@ class Connection:
         client_id: str,
         will: Will,
         *,
-        password: str | None = None,
+        shown: Shown = NOTHING,
         version5: bool = True,
     ) -> None:
+        self._config = config
         self.version5 = version5
         self.ready = False
         self.window = config.window
@@ -135,17 +114,13 @@ class Connection:
         self.deaf: list[tuple[str, int]] = []
         self._subscribed: dict[int, tuple[str, ...]] = {}
         self._largest_bytes = 0
-        self._reason = ""
+        self._ended: Lost | None = None
         self._refusal = 0
         self._session_s = _SESSION_EXPIRY_S if will.delay_s else 0
         self._client = self._made(client_id, will)
         if config.username:
-            self._client.username_pw_set(config.username, password)
-        try:
-            self._begin(config)
-        except (OSError, ValueError) as fault:
-            self.close()
-            raise Lost(f"{config.host}:{config.port} cannot be reached: {fault}") from fault
+            self._client.username_pw_set(config.username, shown.password)
+        self._dial: Dial | None = Dial(config.host, config.port, shown.context)
         self._began_s = self._turned_s = self.heard_s = time.monotonic()
 
     @property
@@ -155,8 +130,8 @@ class Connection:
 
     @property
     def silent(self) -> bool:
-        """Whether it never answered the CONNECT; some brokers refuse MQTT 5 like this (amqtt 0.12)."""
-        return not self.ready and not self._refusal
+        """Whether nothing answered the CONNECT; some brokers refuse MQTT 5 like this (amqtt 0.12)."""
+        return self._dial is None and not self._client.greeted and self._client.fault is None
 
     @property
     def wants_write(self) -> bool:
@@ -170,12 +145,23 @@ class Connection:
 
     def fileno(self) -> int:
         """For select."""
+        if self._dial:
+            return self._dial.fileno()
         sock = self._client.socket()
         return -1 if sock is None else sock.fileno()
+
+    def patience_s(self, most_s: float) -> float:
+        """How long nobody need turn it if nothing comes, at most `most_s`."""
+        if not self.ready:
+            return min(most_s, _CONNECT_S / 4)
+        return 0.0 if self.wants_read else min(most_s, self._client.keepalive / 4)
 
     def turn(self, *, readable: bool, writable: bool) -> None:
         """Do what select said can be done, and keep the connection alive. Raises Lost."""
         now_s = time.monotonic()
+        if self._dial:
+            self._take_socket(self._dial, now_s)
+            return
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
         if readable or self.wants_read:
             code = self._read()
@@ -185,17 +171,51 @@ class Connection:
             code = self._client.loop_write()
         if not code:
             code = self._client.loop_misc()
-        if code or self._reason or self._client.socket() is None:
-            raise Lost(self._reason or f"connection lost: {code.name}")
+        if code or self._ended or self._client.socket() is None:
+            raise self._why(code)
         if not self.ready and now_s - self._began_s > _CONNECT_S:
-            raise Lost(f"no CONNACK within {_CONNECT_S:.0f} s")
+            raise Lost(f"{self._where} took the connection and gave no CONNACK within {_CONNECT_S:.0f} s")
+
+    @property
+    def _where(self) -> str:
+        return f"{self._config.host}:{self._config.port}"
+
+    def _take_socket(self, dial: Dial, now_s: float) -> None:
+        """Begin to speak MQTT once the way is open."""
+        sock = dial.take()
+        if sock is None:
+            if now_s - self._began_s > _DIAL_S:
+                raise Lost(f"no way to {self._where} within {_DIAL_S:.0f} s; does the name server answer?")
+            return
+        dial.close()
+        self._dial = None
+        self._client.given = sock
+        self._begin()
+        self._began_s = self._turned_s = self.heard_s = now_s
+
+    def _why(self, code: MQTTErrorCode) -> Lost:
+        """The best that is known of why the connection is gone."""
+        fault = self._client.fault
+        if self._refusal and self._ended:
+            return self._ended
+        if isinstance(fault, ssl.SSLError):
+            words, what = explained(fault, self._config.host)
+            return Lost(f"{self._where}: {words}", what)
+        if fault:
+            return Lost(f"{self._where}: {fault}")
+        if not self._client.greeted:
+            return Lost(f"{self._where} closed the connection without a CONNACK")
+        return self._ended or Lost(f"connection to {self._where} lost: {code.name}")
 
     def _read(self) -> MQTTErrorCode:
         """Take in what has come; not for ever, because a flood is no reason to stand still."""
         self._client.read_to_end = False
-        for _ in range(_PACKETS_PER_TURN):
-            if (code := self._client.loop_read()) or self._client.read_to_end:
-                return code
+        try:
+            for _ in range(_PACKETS_PER_TURN):
+                if (code := self._client.loop_read()) or self._client.read_to_end:
+                    return code
+        except (MQTTException, ValueError, LookupError, struct.error) as fault:
+            raise Lost(f"{self._where} sent what is not MQTT: {fault}") from fault
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def most_bytes(self, topic: str) -> int:
@@ -259,14 +279,17 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket, and let paho's client go."""
+        if self._dial:
+            self._dial.close()
+            self._dial = None
         sock = self._client.socket()
         if sock is not None:
             sock.close()
         self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
         self._client.on_message = self._client.on_subscribe = None
 
-    def _made(self, client_id: str, will: Will) -> _Client:
-        client = _Client(
+    def _made(self, client_id: str, will: Will) -> SocketClient:
+        client = SocketClient(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if self.version5 else True,
@@ -287,21 +310,18 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         return client
 
-    def _begin(self, config: Uplink) -> None:
+    def _begin(self) -> None:
+        config = self._config
+        session = None
         if self.version5:
             session = _properties(PacketTypes.CONNECT)
             session.SessionExpiryInterval = self._session_s
             session.ReceiveMaximum = _RECEIVE_MAXIMUM
             session.MaximumPacketSize = _PACKET_MOST_BYTES
-            self._client.connect(
-                config.host, config.port, config.keepalive_s, clean_start=True, properties=session
-            )
-        else:
-            self._client.connect(config.host, config.port, config.keepalive_s)
-        sock = self._client.socket()
-        if not isinstance(sock, socket.socket):
-            raise ConnectionError("closed at once")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        start = True if self.version5 else MQTT_CLEAN_START_FIRST_ONLY
+        self._client.connect(
+            config.host, config.port, config.keepalive_s, clean_start=start, properties=session
+        )
 
     def _on_connect(
         self,
@@ -313,16 +333,21 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             self._refusal = reason.value
-            self._reason = f"the broker refused the connection: {reason} (0x{reason.value:02x})"
+            self._ended = self._said("refused the connection", reason)
             return
         self.window = min(self.window, getattr(properties, "ReceiveMaximum", self.window))
         self._largest_bytes = getattr(properties, "MaximumPacketSize", 0)
         self.ready = True
 
     def _on_disconnect(
-        self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+        self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Any
     ) -> None:
-        self._reason = self._reason or f"connection ended: {reason}"
+        if flags.is_disconnect_packet_from_server:
+            self._ended = self._said("ended the connection", reason)
+
+    def _said(self, what: str, reason: ReasonCode) -> Lost:
+        words = f"{self._where} {what}: {reason} (0x{reason.value:02x}){remedy(reason.value)}"
+        return Lost(words, policy(reason.value))
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any

@@ -16,8 +16,8 @@ from appliance.uplink.broker import Broker
 from appliance.uplink.drain import FIRST_ERROR, Drain
 from appliance.uplink.feed import Feed
 from appliance.uplink.live import Live
-from appliance.uplink.mqtt import Lost
 from appliance.uplink.outbox import Outbox
+from appliance.uplink.reasons import Lost
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def run(config: Config, stop: threading.Event, beat: Callable[[], None]) -> None
 
     Raises:
         StoreError: the event store cannot be used. The process ends and is started again.
-        ConfigError: the broker's password file cannot be read.
+        ConfigError: the broker's password file, or one of TLS, cannot be used.
     """
     if not config.uplink.enabled:
         log.info("uplink.enabled is false: events stay on disk")
@@ -74,7 +74,7 @@ class _Uplink:
         self._broker = Broker(config, self._outbox.start)
 
     def turn(self) -> None:
-        """One turn of the loop; 4 s at most, plus 3 s for a connection attempt."""
+        """One turn of the loop; 4 s at most."""
         ready = self._wait()
         now_s = time.monotonic()
         self._follow_store(now_s)
@@ -86,9 +86,9 @@ class _Uplink:
                 self._live.connected()
             if self._broker.connected:
                 self._exchange(now_s)
-        except Lost as reason:
+        except Lost as fault:
             self._take_answers(now_s)
-            self._broker.lost(str(reason), time.monotonic())
+            self._broker.lost(fault, time.monotonic())
 
     def close(self) -> None:
         """Say `stopped` to the plant if it can be reached, and close everything."""

@@ -12,8 +12,10 @@ from tiny_broker import OK_V3, OK_V5, REFUSED_V5_AS_V3, TinyBroker, connack
 from appliance.config import Uplink
 from appliance.records import EventKind
 from appliance.store import Store
-from appliance.uplink.mqtt import Backoff, Connection, Lost, TooLarge, Will
+from appliance.uplink.backoff import Backoff
+from appliance.uplink.mqtt import Connection, TooLarge, Will
 from appliance.uplink.outbox import Outbox
+from appliance.uplink.reasons import Lost
 
 WILL = Will("pdm/v1/a/b/c/d/status", b'{"online":false}')
 
@@ -167,8 +169,10 @@ def test_a_broker_that_is_not_there_is_lost_with_its_name():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
+        connection = Connection(Uplink(host="127.0.0.1", port=port), "d", WILL)
         with pytest.raises(Lost, match=f"127.0.0.1:{port} cannot be reached"):
-            Connection(Uplink(host="127.0.0.1", port=port), "d", WILL)
+            turn_often(connection)
+        connection.close()
 
 
 def test_nagle_is_off_and_no_thread_is_paho_s(tiny):

@@ -146,8 +146,8 @@ def test_the_will_speaks_when_the_process_is_killed(plant, tmp_path):
         import threading
         from running import config
         from pathlib import Path
-        from appliance.uplink import process, mqtt
-        mqtt._WILL_DELAY_S = 0
+        from appliance.uplink import broker, process
+        broker._WILL_DELAY_S = 0
         process.run(config(Path({str(tmp_path)!r}), {plant.port}), threading.Event(), lambda: None)
     """)
     root = Path(__file__).resolve().parents[2]
