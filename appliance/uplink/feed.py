@@ -58,7 +58,7 @@ class Feed:
                 elif isinstance(message, GuardState):
                     self.state = message
                     scores += message.scores
-                elif isinstance(message, Reply):
+                elif isinstance(message, Reply) and self._unanswered:
                     self._unanswered -= 1
                     self.replies.append(message)
         except wire.Closed:

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from appliance.errors import StoreError
+from appliance.records import Event
 from appliance.store import CLASSES, damage_mark, is_damage, open_database
 
 JOURNAL_ROWS = 10_000
@@ -71,6 +74,28 @@ class Outbox:
         """The row that waits longest."""
         rows = [row for prio in CLASSES for row in self._first(prio)]
         return min(rows, key=lambda row: row.key[1], default=None)
+
+    def kept(self, from_seq: int, to_seq: int, after_id: int, limit: int) -> list[Row]:
+        """Delivered events of this range that the journal still has, by id, those above `after_id`."""
+        query = "SELECT id, payload FROM journal WHERE id > ? AND seq BETWEEN ? AND ? ORDER BY id LIMIT ?"
+        found = self._all(query, (after_id, from_seq, to_seq, limit))
+        return [Row((CLASSES[-1], id_), payload) for id_, payload in found]
+
+    def count_kept(self, from_seq: int, to_seq: int) -> int:
+        """How many `kept` has of this range."""
+        query = "SELECT count(*) FROM journal WHERE seq BETWEEN ? AND ?"
+        rows: int = self._all(query, (from_seq, to_seq))[0][0]
+        return rows
+
+    def evidence_of(self, id_: int) -> str:
+        """What the event of this id calls its evidence; "" where there is none, or no such event."""
+        rows = self._all("SELECT payload FROM journal WHERE id = ?", (id_,))
+        for prio in CLASSES:
+            rows += self._all("SELECT payload FROM outbox WHERE prio = ? AND id = ?", (prio, id_))
+        try:
+            return msgspec.json.decode(rows[0][0], type=Event).evidence if rows else ""
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
 
     def delivered(self, keys: Sequence[Key]) -> None:
         """Move rows to the journal, which keeps the latest 10 000. Losing this write costs a duplicate."""

@@ -226,6 +226,7 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
         channels=tuple(channels),
         metrics={key: _metric(key, units) for key in sample if key not in _ENVELOPE},
         zone_edges_mm_s=chosen.zones.edges_mms if chosen else (),
+        commands=tuple(sorted(set(config.uplink.commands.allow))),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from appliance.config import Config
 from appliance.uplink.broker import Broker
+from appliance.uplink.commands import Commands
 from appliance.uplink.drain import FIRST_ERROR, Drain
 from appliance.uplink.feed import Feed
 from appliance.uplink.live import Live
@@ -71,7 +72,8 @@ class _Uplink:
         self._drain = Drain(self._outbox, config.uplink.settle_s)
         self._feed = Feed(config.socket_path)
         self._live = Live(config, self._outbox.start)
-        self._broker = Broker(config, self._outbox.start)
+        self._commands = Commands(config, self._feed, self._live.connected)
+        self._broker = Broker(config, self._outbox.start, filters=self._commands.filters)
 
     def turn(self) -> None:
         """One turn of the loop; 4 s at most."""
@@ -89,6 +91,7 @@ class _Uplink:
         except Lost as fault:
             self._take_answers(now_s)
             self._broker.lost(fault, time.monotonic())
+            self._commands.lost()
 
     def close(self) -> None:
         """Say `stopped` to the plant if it can be reached, and close everything."""
@@ -104,7 +107,7 @@ class _Uplink:
         """Returns the files that can be read and those that can be written."""
         connected = [part for part in self._parts if part.fileno() >= 0]
         writes = [part.fileno() for part in connected if part.wants_write]
-        patience_s = _LONGEST_S if self._feed.fileno() >= 0 else _ALONE_S
+        patience_s = self._commands.patience_s(_LONGEST_S if self._feed.fileno() >= 0 else _ALONE_S)
         for part in self._parts:
             patience_s = part.patience_s(patience_s)
         readable, writable, _ = select.select([part.fileno() for part in connected], writes, [], patience_s)
@@ -117,6 +120,7 @@ class _Uplink:
         self._send_retained()
         self._send_events(now_s)
         self._send_telemetry(now_s)
+        self._commands.exchange(self._broker, self._outbox, now_s)
 
     def _send_retained(self) -> None:
         while self._broker.room and (retained := self._live.next_retained()):
