@@ -91,9 +91,9 @@ class Node:
         born = [(device, self._born(device, now_ms)) for device in self.devices]
         return [node, *(self._message("DBIRTH", device, metrics, now_ms) for device, metrics in born)]
 
-    def state(self, values: Values, now_ms: int) -> list[Message]:
-        """What holds for the whole appliance now: an NDATA with what has changed, or nothing."""
-        return self._news(Sample(_NODE, now_ms, values), now_ms)
+    def state(self, values: Values, at_ms: int, now_ms: int) -> list[Message]:
+        """What holds for the whole appliance since `at_ms`: an NDATA with what has changed, or nothing."""
+        return self._news(Sample(_NODE, at_ms, values), now_ms)
 
     def sample(self, sample: Sample, now_ms: int) -> list[Message]:
         """What a device says now: a DDATA with what has changed, or nothing."""

@@ -32,7 +32,8 @@ STATE, SCORE, EVENT = TOOL["STATE"], TOOL["SCORE"], TOOL["EVENT"]
 TARGET = ROOT.parent / "shared" / "design" / "mqtt-schema"
 ADDED = {
     "event": {
-        "value", "limit", "unit", "ucum", "who", "why", "zone", "fault1", "fault1_strength", "fault1_evidence",
+        "value", "limit", "unit", "ucum", "who", "why", "zone",
+        "fault1", "fault1_strength", "fault1_evidence",
         "fault2", "fault2_strength", "fault2_evidence", "fault3", "fault3_strength", "fault3_evidence",
     },
     "state": {
