@@ -13,8 +13,8 @@ HERE = Path(__file__).resolve().parent
 FLOW = HERE / "flow.json"
 FLEET = {
     "colour": "", "machine": "machine", "place": "place", "device": "device", "online": "online",
-    "level": "level", "running": "state", "zone": "zone", "score": "score of threshold", "waiting": "alarms waiting",
-    "heard": "last heard",
+    "level": "level", "running": "state", "zone": "zone", "score": "score of threshold",
+    "waiting": "alarms waiting", "heard": "last heard",
 }  # fmt: skip
 """Columns: key of a row, title."""
 EVENTS = {key: key for key in ("time", "machine", "severity", "type", "message", "who", "why")}

@@ -41,7 +41,7 @@ preset = "pump, 15-300 kW, rigid"
 speed = 10.0
 resonance_hz = 2400.0
 faults = [
-    {{ kind = "imbalance", start_s = 240.0, full_s = 3600.0, severity = 1.0 }},
+    {{ kind = "imbalance", start_s = 150.0, full_s = 1800.0, severity = 1.0 }},
     {{ kind = "outer_race", start_s = 600.0, full_s = 6000.0, severity = 1.0 }},
 ]
 
@@ -57,7 +57,7 @@ driver = "sim"
 driver = "sim"
 
 [analysis]
-learn_s = 180.0
+learn_s = 120.0
 
 [uplink]
 host = "{host}"

@@ -1,0 +1,117 @@
+"""The plant's dashboard in a browser: an alarm appears, a person acknowledges it, the device knows it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from appliance_processes import eventually
+from browser import CHROMIUM, Browser
+from real_broker import MOSQUITTO, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ROOT / "tools" / "dashboards"
+PICTURE = os.environ.get("DASHBOARD_PICTURE")
+"""A file for the page's picture: how docs/dashboard.png was made."""
+
+
+def missing(reason: str) -> None:
+    """CI has everything; a desk may do without."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def packages() -> Path:
+    """Where npm has put Node-RED."""
+    for program, there in (("mosquitto", MOSQUITTO), ("chromium", CHROMIUM), ("npm", shutil.which("npm"))):
+        if not there:
+            missing(f"{program} is not installed (apt install {program})")
+    script = f'set -euo pipefail; source "{ROOT}/tools/environment"; need_npm "{PARTS}"'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode:
+        missing(f"Node-RED cannot be installed: {done.stderr}")
+    return Path(done.stdout.strip())
+
+
+class Dashboard:
+    """tools/dashboard with its simulated appliance."""
+
+    def __init__(self, folder: Path, packages: Path) -> None:
+        port = free_port()
+        self.page = f"http://127.0.0.1:{port}/dashboard/plant"
+        self.config = folder / "work" / "appliance.toml"
+        command = [sys.executable, str(PARTS / "serve.py"), "--packages", str(packages), "--simulate"]
+        command += ["--port", str(port), "--folder", str(folder / "work")]
+        self.said = folder / "said"
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(command, stdout=said, stderr=said)
+        eventually(lambda: self.page in self.said.read_text(), 60.0, "the page")
+
+    def device(self) -> dict[str, dict[str, object]]:
+        """Channels as `appliance status --json` tells them."""
+        command = [sys.executable, "-m", "appliance", "status", "--json", str(self.config)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        return {one["channel"]: one for one in json.loads(done.stdout)["channels"]}
+
+    def close(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20.0)
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path, packages: Path) -> Iterator[Dashboard]:
+    one = Dashboard(tmp_path, packages)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Iterator[Callable[[str], Browser]]:
+    opened: list[Browser] = []
+
+    def browse(address: str) -> Browser:
+        opened.append(Browser(tmp_path, address))
+        return opened[-1]
+
+    yield browse
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.slow
+def test_an_alarm_appears_and_is_acknowledged_to_the_device(
+    dashboard: Dashboard, browse: Callable[[str], Browser]
+) -> None:
+    page = browse(dashboard.page)
+    page.waits_for("pump-7")
+    page.waits_for("running")
+    page.waits_for("No alarm waits to be acknowledged.", ".alarms")
+    page.waits_for("pump-7", ".alarms table", within_s=120.0)
+    [channel] = {name for name, one in dashboard.device().items() if not one["acknowledged"]}
+    assert channel in page.shown(".alarms")
+    page.waits_for("warning", ".machine .level")
+
+    page.write(".alarms input", "anna")
+    page.click(f'.alarms [data-channel="{channel}"]')
+
+    page.waits_for("No alarm waits to be acknowledged.", ".alarms")
+    page.waits_for(f"pump-7 {channel}:", ".answer")
+    assert dashboard.device()[channel]["acknowledged"] is True
+    page.waits_for("alarm.acknowledged")
+    page.waits_for("mqtt:anna")
+    if PICTURE:
+        page.picture(Path(PICTURE))
+
+
+def test_the_flow_is_what_its_parts_say() -> None:
+    done = subprocess.run(
+        [sys.executable, str(PARTS / "flow.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
