@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from appliance.config import Config
-from appliance.errors import ConfigError
+from appliance.errors import ApplianceError
 from appliance.records import Event
 from appliance.uplink import plant_link
 from appliance.uplink.backoff import Backoff
@@ -55,6 +55,7 @@ class Broker:
         self._version5 = True
         self._silences = 0
         self._attempt_s = -math.inf
+        self._expiry = ""
         self._refused_with: tuple[int, ...] | None = None
         self._ready_s = 0.0
         self._unanswered: dict[int, tuple[float, Key | None]] = {}
@@ -251,7 +252,8 @@ class Broker:
         )
         try:
             shown = self._credentials.read()
-        except ConfigError as fault:
+            self._expiry = self._credentials.expiry()
+        except ApplianceError as fault:
             raise Lost(str(fault), Policy.NEEDS_CHANGE) from fault
         self._connection = Connection(self._config, self._device, will, shown=shown, version5=self._version5)
 
@@ -268,7 +270,7 @@ class Broker:
             self._connection.subscribe(self._filters)
         self.birth()
         version = "5" if self._version5 else "3.1.1, where a refused event looks delivered"
-        words = f"{self._config.host}:{self._config.port} with MQTT {version}"
+        words = f"{self._config.host}:{self._config.port} with MQTT {version}{self._expiry}"
         self._tell(words, connected=True)
         log.info("broker: connected to %s", words)
 

@@ -1,12 +1,15 @@
 """What the uplink shows to the broker: password and certificate, read anew for each attempt to connect."""
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from appliance.config import Uplink
 from appliance.errors import ConfigError
-from appliance.uplink import tls
+from appliance.uplink import certificate, tls
+
+_MONTH = timedelta(days=30)
 
 
 class Shown(NamedTuple):
@@ -32,6 +35,18 @@ class Credentials:
         """Raises ConfigError: a file is missing or unusable."""
         return Shown(
             _password(self._config.password_file), tls.context(self._config.tls) if self._config.tls else None
+        )
+
+    def expiry(self) -> str:
+        """A warning, as `; …`, in the last month of our certificate; else empty."""
+        path = self._config.tls.cert_file if self._config.tls else None
+        if path is None:
+            return ""
+        last = certificate.read(path).last
+        return (
+            f"; our certificate ends on {last:%Y-%m-%d}: renew it"
+            if last < datetime.now(UTC) + _MONTH
+            else ""
         )
 
     def stamp(self) -> tuple[int, ...]:

@@ -198,13 +198,14 @@ class Connection:
         fault = self._client.fault
         if self._refusal and self._ended:
             return self._ended
-        if isinstance(fault, ssl.SSLError):
+        if isinstance(fault, ssl.SSLError) and not self._client.greeted:
             words, what = explained(fault, self._config.host)
             return Lost(f"{self._where}: {words}", what)
+        if not self._client.greeted and isinstance(fault, None | ConnectionResetError | BrokenPipeError):
+            found = f"{self._where} closed the connection without a CONNACK"
+            return Lost(f"{found}; expected an MQTT broker; is TLS wanted there, or none?")
         if fault:
             return Lost(f"{self._where}: {fault}")
-        if not self._client.greeted:
-            return Lost(f"{self._where} closed the connection without a CONNACK")
         return self._ended or Lost(f"connection to {self._where} lost: {code.name}")
 
     def _read(self) -> MQTTErrorCode:

@@ -1,6 +1,8 @@
 """paho's client on a socket of ours, with what paho keeps to itself: why reading failed, what is unread."""
 
+import contextlib
 import socket
+import ssl
 
 from paho.mqtt.client import Client
 
@@ -41,3 +43,16 @@ class SocketClient(Client):
             self.fault = fault
             raise
         return data
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        try:
+            return super()._sock_send(buf)
+        except BlockingIOError:
+            raise
+        except OSError as fault:
+            self.fault = fault
+            if isinstance(self.given, ssl.SSLSocket) and not self.greeted:
+                # TLS 1.3: why the broker refuses our certificate waits behind the handshake, to be read.
+                with contextlib.suppress(OSError):
+                    self._sock_recv(1)
+            raise

@@ -1,6 +1,7 @@
 """TLS 1.2 or later with a certificate of this device; what went wrong with it in words."""
 
 import ssl
+import stat
 import time
 from pathlib import Path
 
@@ -37,10 +38,14 @@ def context(tls: Tls) -> ssl.SSLContext:
         try:
             made.load_verify_locations(cadata=pem)
         except ssl.SSLError as fault:
-            raise _unusable("ca_file", tls.ca_file, "no certificate in PEM", "the broker's CA") from fault
+            raise _unusable(
+                "ca_file", tls.ca_file, "no certificate in PEM", "the authority behind the broker, PEM"
+            ) from fault
     if tls.cert_file and tls.key_file:
         _read("cert_file", tls.cert_file)
         _read("key_file", tls.key_file)
+        if tls.key_file.stat().st_mode & stat.S_IRWXO:
+            raise _unusable("key_file", tls.key_file, "open to every user", "mode 600; run chmod o= on it")
         try:
             made.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: "")
         except (ssl.SSLError, ValueError) as fault:
@@ -67,6 +72,8 @@ def explained(fault: OSError | ValueError, host: str) -> tuple[str, Policy]:
             return words, Policy.NEEDS_CHANGE
     if reason in _NO_TLS:
         return "no TLS is spoken there; expected the broker's TLS port, often 8883", Policy.BACK_OFF
+    if isinstance(fault, ConnectionError | ssl.SSLEOFError):
+        return "cut in the TLS handshake; expected the broker's TLS port, often 8883", Policy.BACK_OFF
     if isinstance(fault, TimeoutError):
         return "no answer to the TLS handshake within 3 s", Policy.BACK_OFF
     return f"TLS failed: {fault}", Policy.BACK_OFF
@@ -76,10 +83,15 @@ def _read(key: str, path: Path) -> str:
     try:
         return path.read_text("ascii")
     except OSError as fault:
-        raise _unusable(key, path, fault.strerror or str(fault), "a readable PEM file") from fault
+        raise _unusable(
+            key,
+            path,
+            fault.strerror or str(fault),
+            "a PEM file that this user may read; run `appliance provision`",
+        ) from fault
     except UnicodeDecodeError as fault:
         raise _unusable(key, path, "no text", "a PEM file") from fault
 
 
 def _unusable(key: str, path: Path, found: str, expected: str) -> ConfigError:
-    return ConfigError(f"uplink.tls.{key}: {path}: {found}; expected {expected}; run `appliance provision`")
+    return ConfigError(f"uplink.tls.{key}: {path}: {found}; expected {expected}")
