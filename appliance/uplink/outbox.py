@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from appliance.errors import StoreError
+from appliance.priority import CLASSES
 from appliance.records import Event
-from appliance.store import CLASSES, damage_mark, is_damage, open_database
+from appliance.store import damage_mark, is_damage, open_database
 
 JOURNAL_ROWS = 10_000
 
