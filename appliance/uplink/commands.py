@@ -30,7 +30,7 @@ from appliance.uplink.wave import Waveforms
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 3.0
-_MOST_WAITING = 16
+_MOST_WAITING = 40
 _MOST_ANSWERS = 100
 _MOST_REMEMBERED = 256
 _OFTEN = "refused: too many commands; expected 20 at once, then one a second; wait"

@@ -2,14 +2,19 @@
 
 import contextlib
 import json
+import select
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5, MQTTv311
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from running import eventually
+
+from appliance import wire
+from appliance.records import Hello, Reply
 
 PREFIX = "pdm/v1/site/area/machine/appliance"
 
@@ -90,6 +95,52 @@ class Asking:
 
     def _note(self, _client: Client, _data: object, message: object) -> None:
         self.heard.append((message.topic, message.payload, message.properties, message.retain))  # type: ignore[attr-defined]
+
+
+class Guard:
+    """The guard's end of the socket; answers as it is told. asked: requests, oldest first."""
+
+    def __init__(self, folder: Path, reply: Reply | None = Reply(ok=True, message="done")) -> None:  # noqa: B008
+        self.asked: list[object] = []
+        self.reply = reply
+        self.link: wire.Link | None = None
+        self._listener = wire.Listener(folder / "guard.sock")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            sources = [one for one in (self._listener, self.link) if one]
+            for one in select.select(sources, [], [], 0.02)[0]:
+                if one is self._listener:
+                    self.link = self._listener.accept()
+                    continue
+                try:
+                    message = self.link.receive()
+                except wire.Closed:
+                    self.link = None
+                    continue
+                if message is not None and not isinstance(message, Hello):
+                    self.asked.append(message)
+                    if self.reply:
+                        self.link.send(self.reply)
+        if self.link:
+            self.link.close()
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def guard(folder: Path, reply: Reply | None = Reply(ok=True, message="done")) -> Iterator[Guard]:  # noqa: B008
+    one = Guard(folder, reply)
+    try:
+        yield one
+    finally:
+        one.close()
 
 
 @contextlib.contextmanager
