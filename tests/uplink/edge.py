@@ -1,6 +1,7 @@
 """An edge node with its real connections, turned by the test, and what it said on the wire."""
 
 import select
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -172,9 +173,12 @@ class Host:
     """Somebody who publishes commands and STATE."""
 
     def __init__(self, port: int) -> None:
+        ready = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, "host", protocol=MQTTv5)
+        self._client.on_connect = lambda *_: ready.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
+        assert ready.wait(5)
 
     def say(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=qos, retain=retain).wait_for_publish(5)
