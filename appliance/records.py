@@ -153,6 +153,19 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
 
 
+class Spectrum(msgspec.Struct, frozen=True, tag=True):
+    """Velocity spectrum of one window, mm/s RMS of each line; their root sum square is the velocity.
+
+    first_hz: centre of the first line; step_hz: from line to line. at_mono_ns: end of the window.
+    """
+
+    sensor: str
+    at_mono_ns: int
+    first_hz: float
+    step_hz: float
+    lines_mms: tuple[float, ...]
+
+
 class EventKind(Enum):
     """Topic class of an event; trips leave first."""
 
@@ -421,6 +434,7 @@ Message = (
     SampleBlock
     | TemperatureReading
     | Score
+    | Spectrum
     | ModelAct
     | GuardState
     | Hello

@@ -12,14 +12,17 @@ from appliance.analysis.bundle import Bundle
 from appliance.analysis.recorder import Recorder
 from appliance.analysis.rollout import Rollout
 from appliance.analysis.stream import SensorStream
+from appliance.analysis.velocity_lines import velocity_lines
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import Hello, SampleBlock
+from appliance.records import Hello, SampleBlock, Score
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
+_SPECTRUM_NS = 60_000_000_000
+"""From one spectrum to the next, machine time."""
 
 
 class Analysis:
@@ -32,6 +35,7 @@ class Analysis:
         self._streams: dict[str, SensorStream] = {}
         self._learning: set[str] = set()
         self._rollouts: dict[str, Rollout] = {}
+        self._spectrum_due_ns: dict[str, int] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
         self.connected = False
@@ -55,6 +59,7 @@ class Analysis:
 
     def _follow(self, worker: Worker, link: wire.Link) -> None:
         self._streams.clear()  # a new guard numbers its blocks anew
+        self._spectrum_due_ns.clear()
         while not worker.stop.is_set():
             worker.beat()
             select.select([link], [], [], 0.2)
@@ -69,6 +74,7 @@ class Analysis:
             told = self.acceleration.told(score)
             link.send(told)
             self._recorder.window(told, stream.features.get(score.t1_mono_ns, ()))
+            self._show_spectrum(link, stream, score)
         if self._rollouts[block.sensor].follow(stream):
             del self._streams[block.sensor]
             return
@@ -77,6 +83,15 @@ class Analysis:
             self._daemon.start(
                 f"learn-{block.sensor}", lambda worker: self._learn(worker, stream), stall_s=120.0
             )
+
+    def _show_spectrum(self, link: wire.Link, stream: SensorStream, score: Score) -> None:
+        """Now and then, for people who look."""
+        due_ns = self._spectrum_due_ns.get(stream.sensor, 0)
+        if stream.latest is None or score.t1_mono_ns not in stream.features or score.t1_mono_ns < due_ns:
+            return
+        self._spectrum_due_ns[stream.sensor] = score.t1_mono_ns + _SPECTRUM_NS
+        if spectrum := velocity_lines(stream.sensor, score.t1_mono_ns, stream.latest):
+            link.send(spectrum)
 
     def _open(self, block: SampleBlock) -> SensorStream:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""

@@ -83,6 +83,8 @@ class SensorStream:
         self._gate = MachineStateGate(self._unlearnt_off_level(), settings.settle_s)
         self._state = MachineState.UNKNOWN
         self.gathered = Gathered(sensor)
+        self.latest: Analysed | None = None
+        """The last usable window."""
         self.features: dict[int, tuple[float, ...]] = {}
         """Of each usable window of the last push, by its end (t1_mono_ns)."""
         if bundle is not None:
@@ -128,6 +130,7 @@ class SensorStream:
             analysed = self.extractor.analyse(window.accel, window.rate_hz)
         except ValueError:  # its clock is far off nominal, or it holds what no sensor measures
             return self._unusable(window)
+        self.latest = analysed
         self.features[window.t1_mono_ns] = tuple(analysed.features.tolist())
         metrics = self.extractor.metrics(analysed, *self._geometry.speed_hz)
         level = level_of(metrics)

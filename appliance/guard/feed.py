@@ -24,6 +24,7 @@ from appliance.records import (
     Request,
     SampleBlock,
     Score,
+    Spectrum,
     TemperatureReading,
     Trace,
 )
@@ -31,7 +32,7 @@ from appliance.records import (
 _HEARS: dict[str, tuple[type, ...]] = {
     "analysis": (SampleBlock, GuardState, Learn),
     "evidence": (SampleBlock, TemperatureReading, GuardState, Trace, Notice, Capture),
-    "uplink": (GuardState, Notice),
+    "uplink": (GuardState, Notice, Spectrum),
     "status": (GuardState, Notice),
 }
 _LEARN = {
@@ -134,6 +135,8 @@ class Feed:
             while (message := link.receive()) is not None:
                 if isinstance(message, Score):
                     self._protection.score(message, time.perf_counter_ns())
+                elif isinstance(message, Spectrum):
+                    self.publish(message)
                 elif isinstance(message, ModelAct):
                     self._note(message)
                 elif isinstance(message, Request | Learn | PlantAct):

@@ -7,10 +7,11 @@ from collections import deque
 from pathlib import Path
 
 from appliance import wire
-from appliance.records import GuardState, Hello, Learn, PlantAct, Reply, Request, Score
+from appliance.records import GuardState, Hello, Learn, PlantAct, Reply, Request, Score, Spectrum
 
 _RETRY_S = 1.0
 _MESSAGES_PER_TURN = 200
+_SPECTRA_KEPT = 16
 _GONE = Reply(ok=False, message="refused: the guard went away before it answered; look at state, ask again")
 
 
@@ -19,6 +20,7 @@ class Feed:
 
     state: the guard's latest state; None until one came. Times are the caller's monotonic seconds.
     replies: one for each request that `ask` took, in their order; the caller takes them out.
+    spectra: the newest that have come; the caller takes them out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,6 +31,7 @@ class Feed:
         self._unanswered = 0
         self.state: GuardState | None = None
         self.replies: deque[Reply] = deque()
+        self.spectra: deque[Spectrum] = deque(maxlen=_SPECTRA_KEPT)
 
     def fileno(self) -> int:
         """For select; -1 while there is no guard."""
@@ -58,6 +61,8 @@ class Feed:
                 elif isinstance(message, GuardState):
                     self.state = message
                     scores += message.scores
+                elif isinstance(message, Spectrum):
+                    self.spectra.append(message)
                 elif isinstance(message, Reply) and self._unanswered:
                     self._unanswered -= 1
                     self.replies.append(message)

@@ -17,12 +17,14 @@ from appliance.records import (
     QuantityReading,
     Score,
     Severity,
+    Spectrum,
     TemperatureReading,
     TripGroupState,
     Validity,
     Zone,
 )
 from appliance.uplink.topics import EventPayload, Info, InfoChannel, Metric, State, Telemetry
+from appliance.uplink.topics import Spectrum as SpectrumPayload
 from appliance.uplink.units import shown_key, shown_unit, ucum, unit_of
 
 _SEVERITY_N: dict[Severity, int] = {"info": 0, "warning": 1, "alarm": 2, "critical": 3}
@@ -178,6 +180,18 @@ def transmitted(readings: Sequence[QuantityReading], state: GuardState, id_: int
     )
     shown: dict[str, object] = msgspec.to_builtins(fixed)
     return shown | dict(map(_quantity, readings))
+
+
+def spectrum(seen: Spectrum, state: GuardState) -> SpectrumPayload:
+    """The payload of `spectrum`."""
+    return SpectrumPayload(
+        ts=max(0, _utc_ns(state, seen.at_mono_ns)) // 1_000_000,
+        tsq=state.time_quality,
+        sensor=seen.sensor,
+        first_hz=float(f"{seen.first_hz:.7g}"),
+        step_hz=float(f"{seen.step_hz:.7g}"),
+        lines_mm_s=seen.lines_mms,
+    )
 
 
 def _zone(state: GuardState, sensor: str) -> Zone:

@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from appliance.config import Config
+from appliance.uplink import payloads
 from appliance.uplink.broker import Broker
 from appliance.uplink.commands import Commands
 from appliance.uplink.drain import FIRST_ERROR, Drain
@@ -120,6 +123,7 @@ class _Uplink:
         self._send_retained()
         self._send_events(now_s)
         self._send_telemetry(now_s)
+        self._send_spectra()
         self._commands.exchange(self._broker, self._outbox, now_s)
 
     def _send_retained(self) -> None:
@@ -135,6 +139,12 @@ class _Uplink:
     def _send_telemetry(self, now_s: float) -> None:
         while self._broker.room and (sample := self._live.next_sample(now_s)):
             self._broker.publish("telemetry", sample)
+
+    def _send_spectra(self) -> None:
+        spectra, state = self._feed.spectra, self._feed.state
+        while self._broker.room and spectra and state:
+            told = payloads.spectrum(spectra.popleft(), state)
+            self._broker.publish("spectrum", msgspec.json.encode(told))
 
     def _take_answers(self, now_s: float) -> None:
         for key, reason in self._broker.answers():

@@ -143,6 +143,22 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     multiplying: Multiplying
 
 
+class Spectrum(Struct, frozen=True, kw_only=True):
+    """Velocity spectrum of one window: the axis that shakes most. The root sum square of the lines is its
+    velocity.
+    """
+
+    v: Version = 1
+    ts: Millis
+    tsq: Tsq
+    sensor: str
+    first_hz: Annotated[float, Meta(description="centre of the first line, Hz")]
+    step_hz: Annotated[float, Meta(description="from one line to the next, Hz")]
+    lines_mm_s: Annotated[
+        tuple[float, ...], Meta(max_length=200, description="velocity of each line, mm/s RMS")
+    ]
+
+
 class EventPayload(Struct, frozen=True, kw_only=True):
     """Something happened; at least once, durable before it is sent."""
 
@@ -240,6 +256,7 @@ _ROWS = (
         60,
         "each window and each answer of a transmitter, live only (younger than 30 s)",
     ),
+    Topic("spectrum", Spectrum, False, False, 120, "once a minute for each sensor, live only"),
     Topic("event/trip", EventPayload, False, True, None, "the relay dropped"),
     Topic("event/alarm", EventPayload, False, True, None, "a channel changed its level"),
     Topic(

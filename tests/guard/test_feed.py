@@ -32,6 +32,7 @@ from appliance.records import (
     SampleBlock,
     Score,
     Shelve,
+    Spectrum,
     TemperatureReading,
 )
 from appliance.remote import Commands
@@ -110,6 +111,15 @@ def test_a_score_reaches_the_protection(served):
     link.send(score)
     served.turn()
     assert served.guarded.protection.state().scores == (score,)
+
+
+def test_a_spectrum_goes_on_to_the_uplink_alone(served):
+    links = {role: served.join(role) for role in ("uplink", "status", "evidence", "analysis")}
+    spectrum = Spectrum("de", served.guarded.t_ns, 10.0, 5.0, (0.1, 0.2))
+    links["analysis"].send(spectrum)
+    served.turn()
+    hearers = {role for role, link in links.items() if spectrum in heard(link)}
+    assert hearers == {"uplink"}
 
 
 def test_a_reset_is_answered_and_obeyed(served):

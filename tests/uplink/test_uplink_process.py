@@ -31,6 +31,7 @@ from appliance.records import (
     Quality,
     QuantityReading,
     Score,
+    Spectrum,
     TemperatureReading,
     Validity,
 )
@@ -180,6 +181,21 @@ def test_state_and_telemetry_follow_the_guard_and_survive_its_restart(plant, tmp
         guard = Guard(tmp_path)
         guard.link.send(msgspec.structs.replace(STATE, level=Level.DANGER, tripped=True))
         eventually(lambda: plant.of("state")[-1]["tripped"])
+        guard.close()
+
+
+def test_each_sensors_spectrum_is_sent_once(plant, tmp_path):
+    with running(config(tmp_path, plant.port)):
+        guard = Guard(tmp_path)
+        guard.link.send(STATE)
+        for sensor in ("de", "nde"):
+            guard.link.send(Spectrum(sensor, 9_000_000_000, 10.0, 5.0, (0.25, 1.5)))
+        eventually(lambda: len(plant.of("spectrum")) == 2)
+        first, second = plant.of("spectrum")
+        assert (first["sensor"], second["sensor"]) == ("de", "nde")
+        assert first["ts"] == 1_772_446_280_002
+        assert (first["first_hz"], first["step_hz"], first["lines_mm_s"]) == (10.0, 5.0, [0.25, 1.5])
+        assert not [topic for topic in plant.retained if topic.endswith("spectrum")]
         guard.close()
 
 
