@@ -11,6 +11,7 @@ from appliance.config import Config
 from appliance.errors import ApplianceError
 from appliance.records import Event
 from appliance.uplink import plant_link
+from appliance.uplink.anchors import Anchors
 from appliance.uplink.backoff import Backoff
 from appliance.uplink.credentials import Credentials
 from appliance.uplink.mqtt import Connection, Received, TooLarge, Will
@@ -27,6 +28,8 @@ _PROVEN_S = 10.0
 _STALL_S = 30.0
 _SILENCES = 2
 _FAREWELL_S = 0.8
+_BRIEF_OFTEN = 3
+_BRIEF_WORDS = "is there a second appliance with this machine.device, or a topic that the access list denies?"
 _WILL_DELAY_S = 10
 
 
@@ -34,6 +37,7 @@ class Broker:
     """Keeps one connection to the broker.
 
     start: the start counter, so that a consumer recognises the will of an earlier run.
+    anchors: true times for events from before the clock was right.
     filters: what to listen to, relative to the prefix, as `cmd/+`; `received` gives what comes.
     Times are monotonic seconds.
 
@@ -41,7 +45,9 @@ class Broker:
         ConfigError: the password file or one of TLS cannot be used.
     """
 
-    def __init__(self, config: Config, start: int, *, filters: Sequence[str] = ()) -> None:
+    def __init__(
+        self, config: Config, start: int, anchors: Anchors | None = None, *, filters: Sequence[str] = ()
+    ) -> None:
         self._config = config.uplink
         self._run_dir = config.run_dir
         self._credentials = Credentials(config.uplink)
@@ -49,6 +55,7 @@ class Broker:
         self._device = config.machine.device
         self._prefix = prefix(config.machine)
         self._start = start
+        self._anchors = anchors or Anchors(config.anchors_path)
         self._filters = [f"{self._prefix}/{one}" for one in filters]
         self._backoff = Backoff(self._config.backoff_s, self._config.backoff_max_s)
         self._connection: Connection | None = None
@@ -56,6 +63,7 @@ class Broker:
         self._silences = 0
         self._attempt_s = -math.inf
         self._expiry = ""
+        self._brief = 0
         self._refused_with: tuple[int, ...] | None = None
         self._ready_s = 0.0
         self._unanswered: dict[int, tuple[float, Key | None]] = {}
@@ -130,10 +138,13 @@ class Broker:
 
     def lost(self, fault: Lost, now_s: float) -> None:
         """Give the connection up and plan the next attempt."""
-        wait_s = self._backoff.next_s(fault.policy)
+        words, wait_s = str(fault), self._backoff.next_s(fault.policy)
         if self._connection:
             if self._connection.ready and now_s - self._ready_s >= _PROVEN_S:
                 self._backoff.reset()
+                self._brief = 0
+            elif self._connection.ready:
+                self._brief += 1
             self._version5 = not self._refuses_version5(self._connection)
             wait_s = wait_s if self._version5 else 0.0
             self._connection.close()
@@ -141,16 +152,19 @@ class Broker:
         self._unanswered.clear()
         self._attempt_s = now_s + wait_s
         self._refused_with = self._credentials.stamp() if fault.policy is Policy.NEEDS_CHANGE else None
-        self._tell(str(fault), connected=False)
-        log.warning("broker: %s; next attempt in %.1f s", fault, wait_s)
+        if self._brief >= _BRIEF_OFTEN:  # Mosquitto 2.0 does not say why
+            words += f"; {self._brief} times in a row, soon after it began: {_BRIEF_WORDS}"
+        self._tell(words, connected=False)
+        log.warning("broker: %s; next attempt in %.1f s", words, wait_s)
 
-    def publish(self, suffix: str, payload: bytes) -> int:
+    def publish(self, suffix: str, payload: bytes, key: Key | None = None) -> int:
         """Send what is not in the outbox. Raises Lost.
 
+        key: stands in `answers` once it is answered; None: nobody asks.
         Returns what `waits_for` takes; 0: it is too large, dropped and logged.
         """
         try:
-            return self._send(suffix, payload, None, [])
+            return self._send(suffix, payload, key, [])
         except TooLarge as fault:
             log.warning("not sent: %s", fault)
             return 0
@@ -203,10 +217,14 @@ class Broker:
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
             log.warning("not sent: event %d is damaged in the store: %s", row.key[1], fault)
             return PAYLOAD_INVALID
-        payload = msgspec.json.encode(event_payload(event, backfill=late))
+        when = self._anchors.told(
+            event.boot, event.at_boot_ns, event.at_utc_ns, event.time_quality, event.time_error_ms
+        )
+        told = event_payload(event, backfill=late, when=when)
         try:
             key = None if again else row.key
-            self._send(f"event/{event.kind.value}", payload, key, cloud_event(event, self._prefix))
+            attributes = cloud_event(event, self._prefix, told.ts)
+            self._send(f"event/{event.kind.value}", msgspec.json.encode(told), key, attributes)
         except TooLarge as fault:
             log.warning("not sent: %s", fault)
             return PACKET_TOO_LARGE

@@ -39,6 +39,7 @@ _DIAL_S = 30.0
 _UNSUPPORTED_VERSION = 0x84
 _SESSION_EXPIRY_S = 60
 _WITH_WILL = 0x04
+_KEEP_ALIVE_TIMEOUT = 0x8D
 _HEADER_BYTES = 64
 _PROTOCOL_MOST_BYTES = 268_435_455
 _RECEIVE_MAXIMUM = 20
@@ -206,7 +207,9 @@ class Connection:
             return Lost(f"{found}; expected an MQTT broker; is TLS wanted there, or none?")
         if fault:
             return Lost(f"{self._where}: {fault}")
-        return self._ended or Lost(f"connection to {self._where} lost: {code.name}")
+        if code == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            return Lost(f"{self._where} sent what is not MQTT")
+        return self._ended or Lost(f"the connection to {self._where} was cut")
 
     def _read(self) -> MQTTErrorCode:
         """Take in what has come; not for ever, because a flood is no reason to stand still."""
@@ -345,6 +348,9 @@ class Connection:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._ended = self._said("ended the connection", reason)
+        elif reason.value == _KEEP_ALIVE_TIMEOUT:
+            words = f"{self._where} did not answer for {self._client.keepalive} s"
+            self._ended = Lost(f"{words}; is the network cut, or does the broker hang?")
 
     def _said(self, what: str, reason: ReasonCode) -> Lost:
         words = f"{self._where} {what}: {reason} (0x{reason.value:02x}){remedy(reason.value)}"

@@ -27,6 +27,8 @@ class TinyBroker:
         greeting: Callable[[int], bytes | None],
         verdict: Callable[[str], int | None] = lambda _: 0,
         suback: int = 0x01,
+        *,
+        pings: bool = True,
     ) -> None:
         self.published: list[tuple[str, bytes]] = []
         self.levels: list[int] = []
@@ -35,6 +37,7 @@ class TinyBroker:
         self._greeting = greeting
         self._verdict = verdict
         self._suback = suback
+        self._pings = pings
         self._server = socket.create_server(("127.0.0.1", 0))
         self._conversation: socket.socket | None = None
         self.port = self._server.getsockname()[1]
@@ -89,7 +92,7 @@ class TinyBroker:
                 self._published(sock, body, level)
             elif kind >> 4 == 8:
                 sock.sendall(b"\x90\x04" + body[:2] + b"\x00" + bytes([self._suback]))
-            elif kind >> 4 == 12:
+            elif kind >> 4 == 12 and self._pings:
                 sock.sendall(b"\xd0\x00")
             elif kind >> 4 == 14:
                 return
