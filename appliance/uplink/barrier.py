@@ -4,46 +4,23 @@ A barrier is an empty message with QoS 1 behind them on the same connection: its
 sent before it. Measured: 20 kills of a broker, 169,705 messages, none lost below the last PUBACK.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from appliance.uplink.sparkplug_node import MOST_SAMPLES, Sample
+from appliance.uplink.sparkplug_backlog import Backlog
+from appliance.uplink.sparkplug_node import Sample
 
 _PERIOD_S = 5.0
-_PAST_PERIOD_S = 0.2
+_PAST_PERIOD_S = 0.05
 _STALL_S = 30.0
 _REFUSED_S = 60.0
 _FIRST_ERROR = 0x80
-_BATCH = 10 * MOST_SAMPLES
-
-
-class Backlog(Protocol):
-    """What waits on disk for the host."""
-
-    def add(self, samples: Sequence[Sample]) -> None:
-        """Keep these; the oldest give way where there is no room."""
-        ...
-
-    def oldest(self, most: int) -> Sequence[tuple[int, Sample]]:
-        """The oldest samples with their numbers."""
-        ...
-
-    def delivered(self, numbers: Sequence[int]) -> None:
-        """Forget these."""
-        ...
-
-    def __len__(self) -> int:
-        """How many wait."""
-        ...
 
 
 class Barrier:
-    """Times are monotonic seconds. A sample is kept in memory while it is live, on disk once it is not."""
+    """A sample is kept in memory while it is live, then in the backlog. Times are monotonic seconds."""
 
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
         self._uncovered: list[Sample] = []
-        self._numbers: list[int] = []
+        self._past = False
         self._asked: tuple[int, int] | None = None
         self._asked_s = self._past_s = 0.0
 
@@ -52,34 +29,43 @@ class Barrier:
         """Samples of the past that are still to be told."""
         return len(self._backlog)
 
+    @property
+    def evicted(self) -> int:
+        """Samples given up because there was no room."""
+        return self._backlog.evicted
+
     def rest(self, until_s: float) -> None:
         """Tell nothing of the past before."""
         self._past_s = until_s
 
-    def missed(self, samples: Sequence[Sample]) -> None:
-        """These could not be sent: they will be told as the past."""
-        self._backlog.add(samples)
+    def missed(self, sample: Sample, now_s: float) -> None:
+        """One that could not be sent: it will be told as the past."""
+        self._backlog.add([sample], now_s)
 
     def sent(self, sample: Sample) -> None:
         """One that went out live."""
         self._uncovered.append(sample)
 
-    def past(self, now_s: float) -> Sequence[tuple[int, Sample]]:
-        """What to tell of the past now, with the numbers for `told`; nothing while a barrier is awaited."""
+    def past(self, now_s: float) -> list[Sample]:
+        """What to tell of the past now; then call `told` or `not_told`. Nothing while a PUBACK is awaited."""
         if self._asked or now_s < self._past_s:
-            return ()
-        return self._backlog.oldest(_BATCH)
+            return []
+        return self._backlog.oldest()
 
-    def told(self, numbers: Sequence[int], now_s: float) -> None:
-        """These of the past went out; a barrier is due behind them."""
-        self._numbers = list(numbers)
+    def told(self, now_s: float) -> None:
+        """It went out; a barrier is due behind it."""
+        self._past = True
         self.rest(now_s + _PAST_PERIOD_S)
+
+    def not_told(self) -> None:
+        """It could not go out yet."""
+        self._backlog.returned()
 
     def due(self, now_s: float) -> bool:
         """Whether a barrier is to be sent."""
         if self._asked:
             return False
-        return bool(self._numbers or (self._uncovered and now_s - self._asked_s >= _PERIOD_S))
+        return self._past or (bool(self._uncovered) and now_s - self._asked_s >= _PERIOD_S)
 
     def asked(self, mid: int, now_s: float) -> None:
         """A barrier has been sent, as this packet."""
@@ -94,21 +80,25 @@ class Barrier:
         """A PUBACK; False if it refuses the barrier: then nothing is ever covered, and the past waits."""
         if self._asked is None or self._asked[0] != mid:
             return True
-        covered = self._asked[1]
-        self._asked = None
         if reason >= _FIRST_ERROR:
-            self.lost()
+            self.lost(now_s)
             self.rest(now_s + _REFUSED_S)
             return False
-        self._backlog.delivered(self._numbers)
-        self._numbers = []
-        del self._uncovered[:covered]
+        if self._past:
+            self._backlog.delivered()
+        del self._uncovered[: self._asked[1]]
+        self._asked = None
+        self._past = False
         return True
 
-    def lost(self) -> None:
+    def lost(self, now_s: float) -> None:
         """The connection has ended: what no barrier covered will be told as the past."""
-        if self._uncovered:
-            self._backlog.add(self._uncovered)
+        self._backlog.returned()
+        self._backlog.add(self._uncovered, now_s)
         self._uncovered = []
-        self._numbers = []
+        self._past = False
         self._asked = None
+
+    def close(self) -> None:
+        """Keep everything on disk."""
+        self._backlog.close()

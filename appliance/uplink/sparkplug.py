@@ -2,6 +2,7 @@
 and the JSON topics need it too. Events go out on that other one, with QoS 1, in any case.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -15,12 +16,13 @@ import msgspec
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.uplink.backoff import Backoff
-from appliance.uplink.barrier import Backlog, Barrier
+from appliance.uplink.barrier import Barrier
 from appliance.uplink.broker import Broker
 from appliance.uplink.credentials import Credentials
 from appliance.uplink.mqtt import Connection, Received, TooLarge, Will
 from appliance.uplink.primary_host import PrimaryHost
 from appliance.uplink.reasons import Lost, Policy
+from appliance.uplink.sparkplug_backlog import Backlog
 from appliance.uplink.sparkplug_codec import Value, wishes
 from appliance.uplink.sparkplug_node import REBIRTH, Message, Node, Sample
 from appliance.uplink.topics import Info, State, prefix
@@ -121,15 +123,19 @@ class Sparkplug:
                 self._send(self._node.state(self._appliance(state, info), state.ts, _now_ms()))
             for one in samples:
                 self._heard_s[str(one["sensor"])] = now_s
-                self._sample(_sample(one))
+                self._sample(_sample(one), now_s)
         except Lost as fault:
             self._lost(fault, now_s)
 
     def stop(self) -> None:
         """Say the NDEATH if somebody listens, and disconnect; what is uncovered waits for the next start."""
         if self._connection:
-            self._leave(self._connection)
-        self._barrier.lost()
+            with contextlib.suppress(Lost):
+                self._leave(self._connection)
+            self._connection.close()
+        self._connection = None
+        self._barrier.lost(time.monotonic())
+        self._barrier.close()
 
     def _connect(self) -> None:
         try:
@@ -207,20 +213,22 @@ class Sparkplug:
 
     def _tell_past(self, now_s: float) -> None:
         """What needs births first is told after them."""
-        rows = self._barrier.past(now_s)
-        self._heard_s |= dict.fromkeys((sample.device for _, sample in rows), now_s)
-        messages = self._node.past([sample for _, sample in rows], _now_ms())
+        samples = self._barrier.past(now_s)
+        self._heard_s |= dict.fromkeys((sample.device for sample in samples), now_s)
+        messages = self._node.past(samples, _now_ms())
         if messages:
-            self._barrier.told([number for number, _ in rows], now_s)
+            self._barrier.told(now_s)
             self._send(messages)
+        elif samples:
+            self._barrier.not_told()
 
-    def _sample(self, sample: Sample) -> None:
+    def _sample(self, sample: Sample, now_s: float) -> None:
         messages = self._node.sample(sample, _now_ms())
         if self._born and not self._node.births_due:
             self._barrier.sent(sample)
             self._send(messages)
         else:
-            self._barrier.missed([sample])
+            self._barrier.missed(sample, now_s)
 
     def _about(self, info: Info) -> None:
         units = {key: metric.unit for key, metric in info.metrics.items() if isinstance(metric.unit, str)}
@@ -236,6 +244,7 @@ class Sparkplug:
             "Properties/Firmware": info.fw if info else "",
             "Properties/Model": info.model if info else "",
             "Buffer/Samples": self._barrier.waiting,
+            "Buffer/Evicted": self._barrier.evicted,
         }
 
     def _send(self, messages: Sequence[Message]) -> None:
@@ -263,7 +272,7 @@ class Sparkplug:
             self._connection.close()
         self._connection = None
         self._born = False
-        self._barrier.lost()
+        self._barrier.lost(now_s)
         self._attempt_s = now_s + self._backoff.next_s(fault.policy)
         log.warning("Sparkplug: %s; next attempt in %.1f s", fault, self._attempt_s - now_s)
 

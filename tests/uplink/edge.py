@@ -13,46 +13,35 @@ from tahu_schema import read
 
 from appliance.config import Config, Site, Transmitter, Uplink
 from appliance.plant_formats import Sparkplug as Options
+from appliance.records import GuardState, Level, MachineState, Quality, Score
+from appliance.uplink import payloads
+from appliance.uplink.anchors import Anchors
 from appliance.uplink.broker import Broker
+from appliance.uplink.history import History
 from appliance.uplink.reasons import Lost
 from appliance.uplink.sparkplug import Sparkplug
-from appliance.uplink.sparkplug_node import Sample
+from appliance.uplink.sparkplug_backlog import Backlog
 from appliance.uplink.topics import Info, Metric, State
 
 NODE = "spBv1.0/works/{}/edge-1"
 SITE = Site("works", "hall", "pump", "edge-1")
-STATE = State(
-    ts=1_772_446_281_002, tsq="ntp", level=0, level_name="normal", alarm=False, tripped=False, ok=True,
-    machine="running", score=0.5, threshold=1.0, backlog=0, oldest_s=0, reasons="", bypassed=False, groups="",
-    zone="A", acknowledged=True, unacknowledged="", shelved=0, multiplying=False, proof_test_due=False,
-)  # fmt: skip
+GUARD = GuardState(
+    at_mono_ns=1_000_000_000,
+    at_utc_ns=1_772_446_281_002_000_000,
+    time_quality="ntp",
+    level=Level.NORMAL,
+    tripped=False,
+    relay_energised=True,
+    machine=MachineState.RUNNING,
+    channels=(),
+    clocks=(),
+    scores=(Score("de", 0, 1_000_000_000, Quality.OK, MachineState.RUNNING, 0.5, 1.0, "m-1"),),
+)
+STATE = payloads.state_payload(GUARD, 0, 0)
 INFO = Info(
     ts=1_772_446_281_002, device="edge-1", fw="0.1.0", model="m-1", channels=(),
     metrics={"vib_vel_mm_s": Metric("float", "mm/s", "mm/s")},
 )  # fmt: skip
-
-
-class Shelf:
-    """A backlog in memory."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, Sample] = {}
-        self._next = 0
-
-    def add(self, samples: Sequence[Sample]) -> None:
-        for sample in samples:
-            self._next += 1
-            self.rows[self._next] = sample
-
-    def oldest(self, most: int) -> list[tuple[int, Sample]]:
-        return list(self.rows.items())[:most]
-
-    def delivered(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            del self.rows[number]
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 def sample(sensor: str, ts: int, **values: object) -> dict[str, object]:
@@ -70,14 +59,14 @@ def sample(sensor: str, ts: int, **values: object) -> dict[str, object]:
 
 
 class Edge:
-    """log: what the node's connection sent. shelf: its backlog. skew_s: added to the clock of the node."""
+    """log: what the node's connection sent. backlog: its own. skew_s: added to the clock of the node."""
 
     def __init__(
         self, folder: Path, port: int, *, transmitters: Sequence[str] = (), **options: object
     ) -> None:
         self.log = PacketLog(port)
-        self.shelf = Shelf()
         self.skew_s = 0.0
+        self._start = 0
         self._options = options
         self._transmitter = tuple(
             Transmitter(name=name, port="sim", map=Path("own.toml")) for name in transmitters
@@ -86,8 +75,11 @@ class Edge:
         self._open()
 
     def _open(self) -> None:
-        self.broker = Broker(self._config(self._port), 7)
-        self.node = Sparkplug(self._config(self.log.port), self.broker, self.shelf)
+        self._start += 1
+        anchors = Anchors(self._folder / "anchors.json")
+        self.broker = Broker(self._config(self._port), self._start, anchors)
+        self.backlog = Backlog(History(self._folder / "sparkplug.db", 1_000_000), anchors, self._start)
+        self.node = Sparkplug(self._config(self.log.port), self.broker, self.backlog)
 
     def _config(self, port: int) -> Config:
         options = Options(enabled=True, **self._options)  # type: ignore[arg-type]
