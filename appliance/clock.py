@@ -15,7 +15,7 @@ _TIME_ERROR = 5
 _QUALITY_PERIOD_NS = 10_000_000_000
 _HELD_MS = 2000.0
 """The kernel lets its error grow by 0.5 ms/s between corrections, which come every 34 minutes at least."""
-_DRIFT_PPM = 500.0
+DRIFT_PPM = 500.0
 """What the kernel itself assumes of a clock that nobody corrects."""
 
 
@@ -72,7 +72,7 @@ class Discipline:
         if self._held is None:
             return
         error_ms, at_ns = self._held
-        self.error_ms = error_ms + (now_ns - at_ns) * _DRIFT_PPM * 1e-12
+        self.error_ms = error_ms + (now_ns - at_ns) * DRIFT_PPM * 1e-12
         self.quality = "ntp" if kernel.synchronised and self.error_ms < _HELD_MS else "est"
 
 

@@ -10,9 +10,10 @@ import msgspec
 from appliance.errors import StoreError
 from appliance.priority import CLASSES
 from appliance.records import Event
-from appliance.store import damage_mark, is_damage, open_database
+from appliance.store import damage_mark, evicted, is_damage, newest_seq, open_database
 
 JOURNAL_ROWS = 10_000
+LARGEST_ID = 2**53
 
 Key = tuple[int, int]
 """(class, id): the order in which events leave."""
@@ -42,6 +43,9 @@ class Outbox:
         except sqlite3.DatabaseError as fault:
             raise self._failure(fault) from fault
         self._inode = path.stat().st_ino
+        self._version = -1
+        self._rows: int = self._all("SELECT count(*) FROM outbox")[0][0]
+        self._counted = self._counts()
         self._journal_rows: int = self._all("SELECT count(*) FROM journal")[0][0]
 
     @property
@@ -52,13 +56,28 @@ class Outbox:
         except FileNotFoundError:
             return True
 
-    def pending(self, after: Mapping[int, int], limit: int) -> list[Row]:
-        """The next rows, at most `limit`: of each class those with an id above `after[class]`."""
-        query = "SELECT id, payload FROM outbox WHERE prio = ? AND id > ? ORDER BY id LIMIT ?"
+    @property
+    def changed(self) -> bool:
+        """Whether the guard has written since this was asked the last time."""
+        version: int = self._all("PRAGMA data_version")[0][0]
+        changed, self._version = version != self._version, version
+        return changed
+
+    def pending(
+        self,
+        after: Mapping[int, int],
+        limit: int,
+        *,
+        last: int = LARGEST_ID,
+        classes: Sequence[int] = CLASSES,
+    ) -> list[Row]:
+        """The next rows, at most `limit`: of each class those with an id above `after[class]`, to `last`."""
+        query = "SELECT id, payload FROM outbox WHERE prio = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?"
         rows: list[Row] = []
-        for prio in CLASSES:
-            found = self._all(query, (prio, after.get(prio, 0), limit - len(rows)))
-            rows += [Row((prio, id_), payload) for id_, payload in found]
+        for prio in classes:
+            if len(rows) < limit:
+                found = self._all(query, (prio, after.get(prio, 0), last, limit - len(rows)))
+                rows += [Row((prio, id_), payload) for id_, payload in found]
         return rows
 
     def row(self, key: Key) -> Row | None:
@@ -106,17 +125,24 @@ class Outbox:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 copied = self._db.executemany(copy, keys).rowcount
-                self._db.executemany("DELETE FROM outbox WHERE prio = ? AND id = ?", keys)
+                gone = self._db.executemany("DELETE FROM outbox WHERE prio = ? AND id = ?", keys).rowcount
                 surplus = max(0, self._journal_rows + copied - JOURNAL_ROWS)
                 trimmed = self._db.execute(trim, (surplus,)).rowcount if surplus else 0
         except sqlite3.DatabaseError as fault:
             raise self._failure(fault) from fault
         self._journal_rows += copied - trimmed
+        self._rows -= gone
 
     def backlog(self) -> int:
-        """Rows in the outbox."""
-        rows: int = self._all("SELECT count(*) FROM outbox")[0][0]
-        return rows
+        """Rows in the outbox; counted once, for a scan of a large one takes too long."""
+        before, self._counted = self._counted, self._counts()
+        accepted, evicted_ = (now - then for now, then in zip(self._counted, before, strict=True))
+        self._rows += accepted - evicted_
+        return max(0, self._rows)
+
+    def evicted(self) -> int:
+        """Events that were never delivered because the store had reached its bound."""
+        return self._counts()[1]
 
     def close(self) -> None:
         """Close the file."""
@@ -125,6 +151,13 @@ class Outbox:
     def _first(self, prio: int) -> list[Row]:
         query = "SELECT id, payload FROM outbox WHERE prio = ? ORDER BY id LIMIT 1"
         return [Row((prio, id_), payload) for id_, payload in self._all(query, (prio,))]
+
+    def _counts(self) -> tuple[int, int]:
+        """How many events were ever accepted, and how many evicted."""
+        try:
+            return newest_seq(self._db), evicted(self._db)
+        except sqlite3.DatabaseError as fault:
+            raise self._failure(fault) from fault
 
     def _all(self, query: str, values: Sequence[int] = ()) -> list[Any]:
         try:

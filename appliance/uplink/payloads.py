@@ -23,6 +23,7 @@ from appliance.records import (
     Validity,
     Zone,
 )
+from appliance.uplink.anchors import Told
 from appliance.uplink.topics import EventPayload, Info, InfoChannel, Metric, State, Telemetry
 from appliance.uplink.topics import Spectrum as SpectrumPayload
 from appliance.uplink.units import shown_key, shown_unit, ucum, unit_of
@@ -30,7 +31,7 @@ from appliance.uplink.units import shown_key, shown_unit, ucum, unit_of
 _SEVERITY_N: dict[Severity, int] = {"info": 0, "warning": 1, "alarm": 2, "critical": 3}
 _LEVEL_NAMES = ("normal", "learning", "warning", "alarm", "tripped")
 _MESSAGE_MOST = 240
-_ENVELOPE = {"v", "id", "ts", "tsq", "backfill"}
+_ENVELOPE = {"v", "id", "ts", "tsq", "ts_err_ms", "ts_device", "backfill"}
 _KINDS = {
     "ok": "bool",
     "sensor": "string",
@@ -41,8 +42,9 @@ _KINDS = {
 }
 
 
-def event_payload(event: Event, *, backfill: bool) -> EventPayload:
-    """The payload of `event/{kind}`. The message is cut to 240 characters."""
+def event_payload(event: Event, *, backfill: bool, when: Told | None = None) -> EventPayload:
+    """The payload of `event/{kind}`. The message is cut to 240 characters. when: None: as it is stamped."""
+    when = when or Told(event.at_utc_ns, event.time_quality, event.time_error_ms)
     top = list(event.top[:3])
     faults: dict[str, object] = {}
     for n, one in enumerate(event.hypotheses[:3], 1):
@@ -53,8 +55,10 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
     return EventPayload(
         id=event.id,
         seq=event.seq,
-        ts=event.at_utc_ns // 1_000_000,
-        tsq=event.time_quality,
+        ts=_millis_of(when.utc_ns),
+        tsq=when.quality,
+        ts_err_ms=_figure(when.error_ms),
+        ts_device=UNSET if when.device_ns is None else _millis_of(when.device_ns),
         backfill=backfill,
         type=event.type,
         severity=event.severity,
@@ -84,9 +88,9 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
     )
 
 
-def cloud_event(event: Event, source: str) -> list[tuple[str, str]]:
+def cloud_event(event: Event, source: str, ts: int) -> list[tuple[str, str]]:
     """CloudEvents 1.0 attributes, binary mode, for MQTT 5 User Properties. source: the topic prefix."""
-    at = datetime.fromtimestamp(event.at_utc_ns // 1_000_000 / 1e3, UTC)
+    at = datetime.fromtimestamp(ts / 1e3, UTC)
     return [
         ("specversion", "1.0"),
         ("id", str(event.id)),
@@ -112,8 +116,9 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
     bypass = state.bypass
     groups = [group for group in state.groups if group.tripped or len(group.members) > 1]
     return State(
-        ts=state.at_utc_ns // 1_000_000,
+        ts=_millis_of(state.at_utc_ns),
         tsq=state.time_quality,
+        ts_err_ms=_figure(state.time_error_ms),
         level=number,
         level_name=_LEVEL_NAMES[number],  # type: ignore[arg-type]
         alarm=number >= 3,
@@ -144,8 +149,9 @@ def telemetry(score: Score, state: GuardState, id_: int) -> dict[str, object]:
     """The payload of `telemetry`: one window's score and metrics, with the guard's state at the time."""
     fixed = Telemetry(
         id=id_,
-        ts=_utc_ns(state, score.t1_mono_ns) // 1_000_000,
+        ts=_millis(state, score.t1_mono_ns),
         tsq=state.time_quality,
+        ts_err_ms=_figure(state.time_error_ms),
         backfill=False,
         ok=score.quality is not Quality.NOT_OK and all(map(math.isfinite, score.metrics.values())),
         sensor=score.sensor,
@@ -165,8 +171,9 @@ def transmitted(readings: Sequence[QuantityReading], state: GuardState, id_: int
     """The payload of `telemetry`: an answer of a transmitter, or its loss. readings: all its quantities."""
     fixed = Telemetry(
         id=id_,
-        ts=max(0, _utc_ns(state, readings[0].at_mono_ns)) // 1_000_000,
+        ts=_millis(state, readings[0].at_mono_ns),
         tsq=state.time_quality,
+        ts_err_ms=_figure(state.time_error_ms),
         backfill=False,
         ok=all(one.validity is Validity.OK for one in readings),
         sensor=readings[0].sensor,
@@ -192,6 +199,17 @@ def spectrum(seen: Spectrum, state: GuardState) -> SpectrumPayload:
         step_hz=float(f"{seen.step_hz:.7g}"),
         lines_mm_s=seen.lines_mms,
     )
+
+
+def late(sample: dict[str, object], when: Told) -> dict[str, object]:
+    """The payload of `history`, of one of `telemetry`."""
+    device = {} if when.device_ns is None else {"ts_device": _millis_of(when.device_ns)}
+    stamps: dict[str, object] = {
+        "ts": _millis_of(when.utc_ns),
+        "tsq": when.quality,
+        "ts_err_ms": _figure(when.error_ms),
+    }
+    return {**sample, **stamps, **device, "backfill": True}
 
 
 def _zone(state: GuardState, sensor: str) -> Zone:
@@ -294,7 +312,11 @@ def _utc_ns(state: GuardState, mono_ns: int) -> int:
 
 def _millis(state: GuardState, mono_ns: int) -> int:
     """UTC milliseconds of a monotonic time; 0 where the clock has not been set yet."""
-    return max(0, _utc_ns(state, mono_ns) // 1_000_000)
+    return _millis_of(_utc_ns(state, mono_ns))
+
+
+def _millis_of(utc_ns: int) -> int:
+    return max(0, utc_ns // 1_000_000)
 
 
 def _ratio(score: Score) -> float | None:

@@ -31,7 +31,14 @@ Millis = Annotated[
 ]
 Tsq = Annotated[
     TimeQuality,
-    Meta(description="ntp: disciplined clock; est: free-running clock; none: unknown, order by id"),
+    Meta(
+        description="ntp: synchronised clock; est: free running since it was, or found out later; none: the "
+        "clock was never synchronised, order by id"
+    ),
+]
+ErrorMs = Annotated[float | None, Meta(description="how far ts may be off at most, ms; null: nobody knows")]
+DeviceMillis = Annotated[
+    int, Meta(ge=0, description="what the device's clock said, where ts was found out later")
 ]
 Count = Annotated[int, Meta(ge=0)]
 Multiplying = Annotated[bool, Meta(description="vibration setpoints are multiplied, the machine starts")]
@@ -97,6 +104,7 @@ class State(Struct, frozen=True, kw_only=True):
     v: Version = 1
     ts: Millis
     tsq: Tsq
+    ts_err_ms: ErrorMs
     level: Annotated[int, Meta(ge=0, le=4)]
     level_name: Literal["normal", "learning", "warning", "alarm", "tripped"]
     alarm: Annotated[bool, Meta(description="level is alarm or tripped")]
@@ -131,6 +139,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     id: Id
     ts: Millis
     tsq: Tsq
+    ts_err_ms: ErrorMs
+    ts_device: DeviceMillis | UnsetType = UNSET
     backfill: bool
     ok: Annotated[bool, Meta(description="false: a sensor or the model was not usable in this window")]
     sensor: str
@@ -167,6 +177,8 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     seq: Annotated[int, Meta(ge=1, description="contiguous per device over all events: a hole means lost")]
     ts: Millis
     tsq: Tsq
+    ts_err_ms: ErrorMs
+    ts_device: DeviceMillis | UnsetType = UNSET
     backfill: Annotated[bool, Meta(description="true: sent late, after an outage, or offered again")]
     type: Annotated[str, Meta(pattern=r"^[a-z]+(\.[a-z_]+)+$", examples=["alarm.raised", "trip.fired"])]
     severity: Severity
@@ -202,15 +214,18 @@ class EventPayload(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """How the appliance itself is. Counters begin at 0 with each start of the uplink."""
+    """How the appliance itself is. Counters begin at 0 with each start of the uplink, those of evictions with
+    the files that they speak of.
+    """
 
     v: Version = 1
     ts: Millis
     up_s: Count
     backlog: Count
     oldest_s: Count
-    evicted_telemetry: Annotated[int, Meta(ge=0, description="samples dropped while the broker was away")]
-    evicted_events: Count
+    backlog_history: Annotated[int, Meta(ge=0, description="samples that wait to be sent as history")]
+    evicted_telemetry: Annotated[int, Meta(ge=0, description="samples given up: no room, or the disk full")]
+    evicted_events: Annotated[int, Meta(ge=0, description="events given up: no room; each is a hole in seq")]
     refused: Annotated[int, Meta(ge=0, description="events that the broker refused; kept and offered again")]
     nobody_listening: Annotated[int, Meta(ge=0, description="offers of an event that no subscriber took")]
     reconnects: Count
@@ -219,6 +234,18 @@ class Health(Struct, frozen=True, kw_only=True):
     cpu_load: Figure
     rss_mb: Annotated[Figure, Meta(description="resident memory of the uplink process")]
     disk_free_mb: Figure
+    written_mb_per_day: Annotated[
+        Figure, Meta(description="what guard and uplink write to disk; null in the first minute")
+    ]
+    written_kb_per_event: Annotated[
+        Figure, Meta(description="what the guard has written for each event that it has accepted")
+    ]
+    disk_written_mb_per_day: Annotated[
+        Figure, Meta(description="what the whole box writes to that disk; null where it does not count")
+    ]
+    over_write_budget: Annotated[
+        bool, Meta(description="guard and uplink write more than storage.written_mb_per_day")
+    ]
     log_seq: Annotated[
         int | None, Meta(description="number of the event log's last line; null while the guard is away")
     ]
@@ -257,6 +284,7 @@ _ROWS = (
         "each window and each answer of a transmitter, live only (younger than 30 s)",
     ),
     Topic("spectrum", Spectrum, False, False, 120, "once a minute for each sensor, live only"),
+    Topic("history", Telemetry, False, True, None, "telemetry that could not be sent live, after the events"),
     Topic("event/trip", EventPayload, False, True, None, "the relay dropped"),
     Topic("event/alarm", EventPayload, False, True, None, "a channel changed its level"),
     Topic(

@@ -19,7 +19,7 @@ def event(kind: EventKind = EventKind.ALARM, message: str = "m") -> Event:
 
 
 def config(folder: Path, port: int, **more: object) -> Config:
-    way = {"backoff_s": 0.1, "backoff_max_s": 0.3, "settle_s": 0.5, "keepalive_s": 5, **more}
+    way = {"backoff_s": 0.1, "backoff_max_s": 0.3, "settle_s": 0.5, "keepalive_s": 5, "spread_s": 0.0, **more}
     return Config(state_dir=folder, run_dir=folder, uplink=Uplink(host="127.0.0.1", port=port, **way))  # type: ignore[arg-type]
 
 
