@@ -22,7 +22,7 @@ class Barrier:
         self._uncovered: list[Sample] = []
         self._past = False
         self._asked: tuple[int, int] | None = None
-        self._asked_s = self._past_s = 0.0
+        self._asked_s = self._past_s = self._again_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -48,7 +48,7 @@ class Barrier:
 
     def past(self, now_s: float) -> list[Sample]:
         """What to tell of the past now; then call `told` or `not_told`. Nothing while a PUBACK is awaited."""
-        if self._asked or now_s < self._past_s:
+        if self._asked or now_s < max(self._past_s, self._again_s):
             return []
         return self._backlog.oldest()
 
@@ -63,7 +63,7 @@ class Barrier:
 
     def due(self, now_s: float) -> bool:
         """Whether a barrier is to be sent."""
-        if self._asked:
+        if self._asked or now_s < self._again_s:
             return False
         return self._past or (bool(self._uncovered) and now_s - self._asked_s >= _PERIOD_S)
 
@@ -77,12 +77,12 @@ class Barrier:
         return self._asked is not None and now_s - self._asked_s > _STALL_S
 
     def answered(self, mid: int, reason: int, now_s: float) -> bool:
-        """A PUBACK; False if it refuses the barrier: then nothing is ever covered, and the past waits."""
+        """A PUBACK; False if it refuses the barrier: then nothing is covered, and the next one waits."""
         if self._asked is None or self._asked[0] != mid:
             return True
         if reason >= _FIRST_ERROR:
             self.lost(now_s)
-            self.rest(now_s + _REFUSED_S)
+            self._again_s = now_s + _REFUSED_S
             return False
         if self._past:
             self._backlog.delivered()
