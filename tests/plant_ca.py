@@ -35,8 +35,8 @@ class Authority:
         return self.sign(request, days=days, server=server), key
 
     def sign(self, request: Path, *, days: int = 90, server: str = "") -> Path:
-        certificate = request.with_suffix(".pem")
-        usage = request.with_suffix(".ext")
+        certificate = self.folder / f"{request.stem}.pem"
+        usage = certificate.with_suffix(".ext")
         name = f"subjectAltName={server}\n" if server else ""
         usage.write_text(f"extendedKeyUsage={'serverAuth' if server else 'clientAuth'}\n{name}")
         by = ("-CA", self.pem, "-CAkey", self._key, "-CAcreateserial", "-extfile", usage)

@@ -28,6 +28,7 @@ _PROVEN_S = 10.0
 _STALL_S = 30.0
 _SILENCES = 2
 _FAREWELL_S = 0.8
+_OVERFLOW_S = 60.0
 _BRIEF_OFTEN = 3
 _BRIEF_WORDS = "is there a second appliance with this machine.device, or a topic that the access list denies?"
 _WILL_DELAY_S = 10
@@ -64,6 +65,7 @@ class Broker:
         self._attempt_s = -math.inf
         self._expiry = ""
         self._brief = 0
+        self._overflow_told_s = -math.inf
         self._refused_with: tuple[int, ...] | None = None
         self._ready_s = 0.0
         self._unanswered: dict[int, tuple[float, Key | None]] = {}
@@ -202,9 +204,10 @@ class Broker:
             return []
         found = list(self._connection.received)
         self._connection.received.clear()
-        if self._connection.overflow:
+        if self._connection.overflow and time.monotonic() - self._overflow_told_s > _OVERFLOW_S:
             log.warning("broker: %d messages came too fast and were dropped", self._connection.overflow)
             self._connection.overflow = 0
+            self._overflow_told_s = time.monotonic()
         return found
 
     def publish_event(self, row: Row, *, late: bool, again: bool = False) -> int:
