@@ -386,6 +386,15 @@ class ModelAct(msgspec.Struct, frozen=True, tag=True):
     why: str = ""
 
 
+class Offer(msgspec.Struct, frozen=True, tag=True):
+    """The plant offers analysis, through the guard, a model: the delta of a bundle (docs/MODELS.md)."""
+
+    sensor: str
+    delta: bytes
+    who: str
+    why: str
+
+
 class PlantAct(msgspec.Struct, frozen=True, tag=True):
     """Uplink to guard, for the journal: the plant has asked for what the uplink itself does."""
 
@@ -428,7 +437,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
-"""What a person may ask of the rack; each is answered with a Reply, as are Learn and PlantAct."""
+"""What a person may ask of the rack; each is answered with a Reply, as are Learn, Offer and PlantAct."""
 
 Message = (
     SampleBlock
@@ -440,6 +449,7 @@ Message = (
     | Hello
     | Request
     | Learn
+    | Offer
     | PlantAct
     | Reply
     | Trace

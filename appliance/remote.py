@@ -4,9 +4,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from appliance.records import Acknowledge, Learn, PlantAct, Reset, Shelve
+from appliance.records import Acknowledge, Learn, Offer, PlantAct, Reset, Shelve
 
-Command = Literal["ack", "evidence", "learn", "ping", "rebirth", "replay", "reset", "shelve"]
+Command = Literal["ack", "evidence", "learn", "model", "ping", "rebirth", "replay", "reset", "shelve"]
 
 
 class Commands(Struct, forbid_unknown_fields=True, frozen=True):
@@ -24,7 +24,7 @@ class Commands(Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def requests(self) -> tuple[type, ...]:
         """What the guard takes from the uplink; it asks this itself, whatever the uplink says."""
-        granted: dict[str, type] = {"ack": Acknowledge, "learn": Learn, "shelve": Shelve}
+        granted: dict[str, type] = {"ack": Acknowledge, "learn": Learn, "model": Offer, "shelve": Shelve}
         if self.trip_reset != "only at the machine":
             granted["reset"] = Reset
         return (PlantAct, *(granted[name] for name in self.allow if name in granted))

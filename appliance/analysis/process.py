@@ -6,7 +6,7 @@ import time
 
 from appliance import wire
 from appliance.analysis import bundle as bundles
-from appliance.analysis import commission, ledger, provenance, signature, slots
+from appliance.analysis import commission, intake, ledger, provenance, signature, slots
 from appliance.analysis.accelerated import Acceleration
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.recorder import Recorder
@@ -16,7 +16,7 @@ from appliance.analysis.velocity_lines import velocity_lines
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import Hello, SampleBlock, Score
+from appliance.records import Hello, Offer, SampleBlock, Score
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,10 @@ class Analysis:
                 worker.beat()
                 if isinstance(message, SampleBlock):
                     self._block(link, message)
+                elif isinstance(message, Offer):
+                    act = intake.offered(message, self._config)
+                    log.info("%s: %s: %s", act.sensor, act.event, act.message)
+                    link.send(act)
 
     def _block(self, link: wire.Link, block: SampleBlock) -> None:
         stream = self._streams.get(block.sensor) or self._open(block)

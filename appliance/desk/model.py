@@ -4,24 +4,25 @@ import argparse
 import getpass
 import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from appliance import check
 from appliance.analysis import bundle as bundles
-from appliance.analysis import delta, ledger, provenance, signature, slots
+from appliance.analysis import delta, intake, ledger, provenance, signature, slots
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.ledger import Act, Trial
 from appliance.config import Config
 from appliance.errors import ApplianceError, BundleError
 
 _SHOWN_ACTS = 5
+_Act = Callable[[argparse.Namespace], None]
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what `arguments.act` says; exit status 0. Raises ApplianceError with the reason of a refusal."""
-    acts: dict[str, Callable[[argparse.Namespace], None]] = {
+    acts: dict[str, _Act] = {
         "list": _list,
         "show": _show,
         "install": _install,
@@ -65,16 +66,8 @@ def _show(arguments: argparse.Namespace) -> None:
 def _install(arguments: argparse.Namespace) -> None:
     config, folder = _place(arguments)
     bundle = _offered(arguments.bundle, folder)
-    ours = signature.public_key(signature.own_key(config.device_key_path))
     sensor = folder.name
-    provenance.admit(
-        bundle,
-        machine=config.machine_of(sensor),
-        trusted={ours, *map(signature.trusted_key, config.models.trusted)},
-        seen=ledger.serials(folder),
-        now=_iso(datetime.now(UTC)),
-    )
-    slot = slots.offer(bundle, folder)
+    slot = intake.admit(bundle, config, sensor)
     _note(arguments, folder, f"installed as {slot}", bundle.id)
     if slot == slots.ACTIVE:
         print(f"{sensor}: {bundle.id} is in force: there was none to compare it with")
@@ -154,7 +147,7 @@ def _sign(arguments: argparse.Namespace) -> None:
     if arguments.serial < 1 or arguments.days < 0:
         raise ApplianceError("--serial: expected 1 or more; --days: 0 (for ever) or more; correct them")
     key = signature.own_key(arguments.key)
-    until = _iso(datetime.now(UTC) + timedelta(days=arguments.days)) if arguments.days else ""
+    until = intake.iso(datetime.now(UTC) + timedelta(days=arguments.days)) if arguments.days else ""
     bundle = provenance.issue(
         bundles.load(arguments.bundle),
         key,
@@ -182,18 +175,9 @@ def _offered(path: Path, folder: Path) -> Bundle:
             f"{path}: cannot be read ({fault.strerror}), expected a bundle or a delta; correct it"
         ) from fault
     try:
-        return delta.apply(data, list(_sound(folder)))
+        return delta.apply(data, list(intake.parents(folder, print)))
     except BundleError as fault:
         raise BundleError(f"{path}: {fault}") from fault
-
-
-def _sound(folder: Path) -> Iterator[Bundle]:
-    for slot in slots.SLOTS:
-        if slots.target(folder, slot) is not None:
-            try:
-                yield bundles.load(folder / slot)
-            except BundleError as fault:
-                print(f"{slot} is passed over: {fault}")
 
 
 def _in_slot(folder: Path, slot: str) -> Bundle:
@@ -246,10 +230,6 @@ def _words(figures: Trial) -> str:
 def _note(arguments: argparse.Namespace, folder: Path, what: str, model: str) -> None:
     who = arguments.who or getpass.getuser()
     try:
-        ledger.add(folder, Act(_iso(datetime.now(UTC)), what, model, who, arguments.why))
+        ledger.add(folder, Act(intake.iso(datetime.now(UTC)), what, model, who, arguments.why))
     except OSError as fault:
         raise ApplianceError(f"{folder}: done, but not noted ({fault.strerror}); free the disk") from fault
-
-
-def _iso(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -19,6 +19,7 @@ from appliance.records import (
     Message,
     ModelAct,
     Notice,
+    Offer,
     PlantAct,
     Reply,
     Request,
@@ -30,7 +31,7 @@ from appliance.records import (
 )
 
 _HEARS: dict[str, tuple[type, ...]] = {
-    "analysis": (SampleBlock, GuardState, Learn),
+    "analysis": (SampleBlock, GuardState, Learn, Offer),
     "evidence": (SampleBlock, TemperatureReading, GuardState, Trace, Notice, Capture),
     "uplink": (GuardState, Notice, Spectrum),
     "status": (GuardState, Notice),
@@ -139,37 +140,37 @@ class Feed:
                     self.publish(message)
                 elif isinstance(message, ModelAct):
                     self._note(message)
-                elif isinstance(message, Request | Learn | PlantAct):
+                elif isinstance(message, Request | Learn | Offer | PlantAct):
                     link.send(self._answer(message, self._roles[link]))
         except wire.Closed:
             self._drop(link)
 
-    def _answer(self, request: Request | Learn | PlantAct, role: str) -> Reply:
+    def _answer(self, request: Request | Learn | Offer | PlantAct, role: str) -> Reply:
         if role == "uplink" and not isinstance(request, self._from_plant):
             return Reply(ok=False, message=_NOT_FROM_AFAR)
         if fault := unfit(request):
             return Reply(ok=False, message=f"refused: {fault}")
-        if isinstance(request, Learn):
-            return self._learn(request)
+        if isinstance(request, Learn | Offer):
+            return self._pass_on(request)
         if isinstance(request, PlantAct):
             self._protection.note(EventKind.AUDIT, "plant.asked", request.message, who=request.who)
             return Reply(ok=True, message="noted")
         return self._protection.ask(request)
 
-    def _learn(self, request: Learn) -> Reply:
+    def _pass_on(self, request: Learn | Offer) -> Reply:
+        """To analysis, which tells by events what becomes of it."""
         with self._lock:
             there = "analysis" in self._roles.values()
         if not there:
             return Reply(ok=False, message="refused: no analysis is connected; see that it runs, ask again")
         self.publish(request)
-        self._protection.note(
-            EventKind.AUDIT,
-            "learn.asked",
-            f"{request.sensor or 'every sensor'}: {_LEARN[request.act]}",
-            who=request.who,
-            why=request.why,
-        )
-        return Reply(ok=True, message=f"asked: {_LEARN[request.act]}")
+        if isinstance(request, Learn):
+            asked, words = "learn.asked", _LEARN[request.act]
+        else:
+            asked, words = "model.offered", f"try a model, delta of {len(request.delta)} bytes"
+        about = f"{request.sensor or 'every sensor'}: {words}"
+        self._protection.note(EventKind.AUDIT, asked, about, who=request.who, why=request.why)
+        return Reply(ok=True, message=f"asked: {words}")
 
     def _note(self, act: ModelAct) -> None:
         """What analysis did with a model, into the journal."""

@@ -12,7 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from appliance.remote import Command as Name
 
 MOST_BYTES = 4096
-"""Of a payload."""
+"""Of a payload, but one that carries a model."""
+MOST_BYTES_OF_MODEL = 90_112
 MOST_MISSING = 500
 
 Token = Annotated[
@@ -74,6 +75,14 @@ class LearnNormal(Command, frozen=True, kw_only=True):
     sensor: Annotated[str, Meta(max_length=80)] = ""
 
 
+class OfferModel(Command, frozen=True, kw_only=True):
+    """Try a model in shadow: the delta of a bundle that a trusted key has signed (docs/MODELS.md), base64."""
+
+    sensor: Annotated[str, Meta(min_length=1, max_length=80)]
+    why: Why
+    delta: Annotated[bytes, Meta(min_length=1, max_length=65_536)]
+
+
 class ResetTrip(Command, frozen=True, kw_only=True):
     """Clear the latch of the trip. Refused while its condition stands."""
 
@@ -132,6 +141,7 @@ COMMANDS: Mapping[Name, type[Command]] = {
     "ack": Ack,
     "evidence": SendEvidence,
     "learn": LearnNormal,
+    "model": OfferModel,
     "ping": Ping,
     "rebirth": Rebirth,
     "replay": ReplayEvents,
@@ -152,8 +162,9 @@ class _Marked(Struct):
 
 def decode(name: Name, payload: bytes) -> Command:
     """The command in a payload of `cmd/{name}`. Raises Unfit: what is wrong with it."""
-    if len(payload) > MOST_BYTES:
-        raise Unfit(f"{len(payload)} bytes; expected {MOST_BYTES} at most; send less")
+    most_bytes = MOST_BYTES_OF_MODEL if name == "model" else MOST_BYTES
+    if len(payload) > most_bytes:
+        raise Unfit(f"{len(payload)} bytes; expected {most_bytes} at most; send less")
     try:
         return msgspec.json.decode(payload, type=COMMANDS[name])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
@@ -163,7 +174,7 @@ def decode(name: Name, payload: bytes) -> Command:
 
 def id_of(payload: bytes) -> str:
     """Whose answer a payload wants, whatever else is wrong with it; "" where it does not say."""
-    if len(payload) > MOST_BYTES:
+    if len(payload) > MOST_BYTES_OF_MODEL:
         return ""
     try:
         return msgspec.json.decode(payload, type=_Marked).id

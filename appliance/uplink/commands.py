@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import UNSET, UnsetType
 
 from appliance.config import Config
-from appliance.records import Acknowledge, Learn, PlantAct, Reply, Request, Reset, Shelve
+from appliance.records import Acknowledge, Learn, Offer, PlantAct, Reply, Request, Reset, Shelve
 from appliance.uplink import command as said
 from appliance.uplink.broker import Broker
 from appliance.uplink.caller import Caller, answer
@@ -199,7 +199,11 @@ class Commands:
         return Sending(self._waveforms.named(name, most_bytes))
 
     def _ask(
-        self, caller: Caller, now_s: float, request: Request | Learn | PlantAct, granted: _Granted | None
+        self,
+        caller: Caller,
+        now_s: float,
+        request: Request | Learn | Offer | PlantAct,
+        granted: _Granted | None,
     ) -> None:
         if len(self._asked) >= _MOST_WAITING or not self._feed.ask(request):
             raise Unfit("the guard is not there or does not keep up; see that it runs, ask again")
@@ -234,7 +238,7 @@ class Commands:
         self._answers.append((caller, answer(caller, Reply(ok=False, message=words))))
 
 
-def _request(command: Command) -> Request | Learn:
+def _request(command: Command) -> Request | Learn | Offer:
     """What the guard is asked."""
     who = _who(command)
     match command:
@@ -244,6 +248,8 @@ def _request(command: Command) -> Request | Learn:
             return Shelve(command.channel, who, command.why, command.duration_s)
         case said.LearnNormal():
             return Learn(command.sensor, command.act, who, command.why)
+        case said.OfferModel():
+            return Offer(command.sensor, command.delta, who, command.why)
         case said.ResetTrip():
             return Reset(who, command.why)
     raise AssertionError(command)

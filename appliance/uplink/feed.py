@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 
 from appliance import wire
-from appliance.records import GuardState, Hello, Learn, PlantAct, Reply, Request, Score, Spectrum
+from appliance.records import GuardState, Hello, Learn, Offer, PlantAct, Reply, Request, Score, Spectrum
 
 _RETRY_S = 1.0
 _MESSAGES_PER_TURN = 200
@@ -70,7 +70,7 @@ class Feed:
             self.close()
         return [score for score in scores if self._is_new(score)]
 
-    def ask(self, request: Request | Learn | PlantAct) -> bool:
+    def ask(self, request: Request | Learn | Offer | PlantAct) -> bool:
         """Ask the guard; does not wait for the reply. False: no guard is there, or it does not keep up."""
         try:
             sent = self._link is not None and self._link.send(request)

@@ -1,6 +1,8 @@
 """How often the plant may ask: token buckets, one for each command and one for all. Pure."""
 
 _BURST, _PER_S = 20.0, 1.0
+_OF_MODELS = (2.0, 1 / 60)
+"""Verifying one takes analysis a second on a small board."""
 _BURST_OF_ALL, _PER_S_OF_ALL = 40.0, 4.0
 
 
@@ -24,12 +26,14 @@ class Bucket:
 
 class Rate:
     """One command is obeyed 20 times at once, then once a second; all together 40 times, then four a second.
+    Of models two are taken at once, then one a minute.
 
     A flood of one command takes nothing from the others: what its own bucket refuses is not counted in all.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._buckets = {name: Bucket(_BURST, _PER_S) for name in names}
+        self._buckets["model"] = Bucket(*_OF_MODELS)
         self._all = Bucket(_BURST_OF_ALL, _PER_S_OF_ALL)
 
     def allows(self, name: str, now_s: float) -> bool:

@@ -24,6 +24,7 @@ from appliance.records import (
     MachineState,
     ModelAct,
     Notice,
+    Offer,
     PlantAct,
     ProofTest,
     Quality,
@@ -292,8 +293,9 @@ OF_PEOPLE = (
     ProofTest("x", "y"),
     Learn("", "again", "x", "y"),
     PlantAct("evidence 5-de.peak", "x"),
+    Offer("de", b"delta", "x", "y"),
 )
-ALL = ("ack", "evidence", "learn", "ping", "rebirth", "replay", "reset", "shelve")
+ALL = ("ack", "evidence", "learn", "model", "ping", "rebirth", "replay", "reset", "shelve")
 
 
 @pytest.mark.parametrize(
@@ -301,10 +303,10 @@ ALL = ("ack", "evidence", "learn", "ping", "rebirth", "replay", "reset", "shelve
     [
         (Commands(), {PlantAct}),
         (Commands(allow=("ack",)), {PlantAct, Acknowledge}),
-        (Commands(allow=ALL), {PlantAct, Acknowledge, Shelve, Learn}),
+        (Commands(allow=ALL), {PlantAct, Acknowledge, Shelve, Learn, Offer}),
         (
             Commands(allow=ALL, trip_reset="from afar, nobody can reach the machine"),
-            {PlantAct, Acknowledge, Shelve, Learn, Reset},
+            {PlantAct, Acknowledge, Shelve, Learn, Offer, Reset},
         ),
         (Commands(trip_reset="from afar, nobody can reach the machine"), {PlantAct}),
     ],
@@ -334,3 +336,23 @@ def test_what_the_plant_asked_of_the_uplink_stands_in_the_journal(served):
     link.send(PlantAct("evidence\x1b[2J", "mqtt:anna"))
     served.turn()
     assert "can be printed" in heard(link)[-1].message
+
+
+def test_a_model_that_the_plant_offers_goes_to_analysis(tmp_path):
+    served = Served(tmp_path, (Offer,))
+    plant, offer = served.join("uplink"), Offer("de", b"\x00" * 65_536, "mqtt:anna", "from 40 pumps")
+    plant.send(offer)
+    served.turn()
+    assert "no analysis is connected" in heard(plant)[-1].message
+    analysis = served.join("analysis")
+    plant.send(offer)
+    plant.send(Offer("de", b"\x00" * 65_537, "mqtt:anna", "y"))
+    served.turn()
+    assert heard(analysis) == [offer]
+    assert [(reply.ok, reply.message[:20]) for reply in heard(plant)] == [
+        (True, "asked: try a model, "),
+        (False, "refused: delta has 6"),
+    ]
+    (asked,) = served.guarded.events("model.offered")
+    assert (asked.who, asked.why) == ("mqtt:anna", "from 40 pumps")
+    served.feed.close()

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.uplink.command import COMMANDS, MOST_BYTES, Command, Unfit, decode, id_of
+from appliance.uplink.command import COMMANDS, MOST_BYTES, MOST_BYTES_OF_MODEL, Command, Unfit, decode, id_of
 
 WHO = {"id": "k7-0412", "who": "anna"}
 SOUND = {
     "ack": {"channel": "de.peak", "comment": "seen"},
     "evidence": {"name": "9000000000-de.score"},
     "learn": {"act": "again", "why": "new bearing"},
+    "model": {"sensor": "de", "why": "w", "delta": "/TdoWg=="},
     "ping": {},
     "rebirth": {},
     "replay": {"from_seq": 1, "to_seq": 9},
@@ -62,6 +63,10 @@ def test_a_sound_one_is_taken_and_fits_its_schema(name):
         ("shelve", {"duration_s": 604_801}, "at `$.duration_s`"),
         ("shelve", {"why": ""}, "at `$.why`"),
         ("learn", {"act": "forget"}, "at `$.act`"),
+        ("model", {"delta": ""}, "at `$.delta`"),
+        ("model", {"delta": "%%%"}, "at `$.delta`"),
+        ("model", {"delta": "A" * 88_000}, "at `$.delta`"),
+        ("model", {"sensor": ""}, "at `$.sensor`"),
         ("replay", {"to_seq": 0}, "at `$.to_seq`"),
         ("replay", {"from_seq": 10}, "expected a range"),
         ("evidence", {"name": ...}, "expected one of them"),
@@ -86,7 +91,9 @@ def test_what_is_too_long_is_not_looked_at():
     long = payload("ping")[:-1] + b" " * MOST_BYTES + b"}"
     with pytest.raises(Unfit, match="4096 at most"):
         decode("ping", long)
-    assert id_of(long) == ""
+    with pytest.raises(Unfit, match="90112 at most"):
+        decode("model", b" " * (MOST_BYTES_OF_MODEL + 1))
+    assert id_of(b" " * MOST_BYTES_OF_MODEL + long) == ""
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from running import eventually
 
 from appliance.records import Level
 
-ALL = '["ack", "evidence", "learn", "ping", "rebirth", "replay", "reset", "shelve"]'
+ALL = '["ack", "evidence", "learn", "model", "ping", "rebirth", "replay", "reset", "shelve"]'
 AFAR = 'trip_reset = "from afar, nobody can reach the machine"'
 
 
@@ -75,7 +75,7 @@ def test_an_alarm_is_acknowledged_and_shelved_and_the_journal_says_by_whom(appli
             lambda: len([one for one in plant.of("event/audit") if one.get("who") == "mqtt:anna"]) >= 3
         )
         assert plant.of("info")[-1]["commands"] == sorted(
-            ["ack", "evidence", "learn", "ping", "rebirth", "replay", "reset", "shelve"]
+            ["ack", "evidence", "learn", "model", "ping", "rebirth", "replay", "reset", "shelve"]
         )
 
 

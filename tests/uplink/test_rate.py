@@ -18,6 +18,13 @@ def test_twenty_at_once_then_one_a_second():
     assert granted(rate, "a", 1000, 10_000.0) == 20
 
 
+def test_models_are_verified_seldom():
+    rate = Rate(("a", "model"))
+    assert granted(rate, "model", 100, 100.0) == 2
+    assert granted(rate, "model", 100, 159.0) == 0
+    assert granted(rate, "model", 100, 161.0) == 1
+
+
 def test_a_flood_of_one_leaves_the_others_theirs_and_all_have_a_bound():
     rate = Rate(("a", "b", "c"))
     assert granted(rate, "a", 100_000, 100.0) == 20
