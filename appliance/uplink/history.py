@@ -92,7 +92,7 @@ class History:
         try:
             with self._begun() as db:
                 self._evict(db, max(0, _used_bytes(db) - needed_bytes))
-            db.execute("PRAGMA incremental_vacuum").fetchall()
+            db.executescript("PRAGMA incremental_vacuum")  # execute() would free one page
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as fault:
             self._begin_anew(fault)

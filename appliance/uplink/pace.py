@@ -30,7 +30,7 @@ class Pace:
             return 0
         if not self._rate_hz:
             return 1_000_000
-        most = max(1.0, self._rate_hz * _BURST_S)
+        most = max(2.0, self._rate_hz * _BURST_S)
         self._granted = min(most, self._granted + (now_s - self._at_s) * self._rate_hz)
         self._at_s = now_s
         return int(self._granted)
