@@ -8,6 +8,7 @@ import time
 import pytest
 from asking import PREFIX, asking, guard
 from running import config, event, eventually, running
+from tiny_broker import OK_V3, REFUSED_V5_AS_V3, TinyBroker
 
 from appliance.records import Acknowledge, Learn, Offer, Reply, Reset, Shelve
 from appliance.remote import Commands
@@ -192,3 +193,21 @@ def test_raw_bytes_execute_nothing_and_stop_nothing(tmp_path, port, name):
         assert not [answer for answer in plant.answers(name) if answer["ok"]]
         assert plant.ask("ping")["ok"]
         assert one.asked == []
+
+
+def test_over_mqtt_3_1_1_there_is_no_expiry_to_ask_for(tmp_path):
+    def packet(retain, name, payload):
+        topic = f"{PREFIX}/cmd/{name}".encode()
+        body = len(topic).to_bytes(2, "big") + topic + json.dumps(payload).encode()
+        return bytes([0x30 | retain]) + bytes([len(body) % 128 + 128, len(body) // 128]) + body
+
+    broker = TinyBroker(lambda level: OK_V3 if level == 4 else REFUSED_V5_AS_V3)
+    with running(config(tmp_path, broker.port, commands=Commands(allow=("ping",)))):
+        eventually(lambda: [one for one in broker.published if one[0].endswith("/info")])
+        broker.say(packet(1, "ping", {"id": "kept", **WHO}) + packet(0, "ping", {"id": "new", **WHO}))
+        answers = []
+        eventually(lambda: answers.extend(one for one in broker.published if "/rsp/" in one[0]) or answers)
+        assert [(topic, json.loads(payload)["id"]) for topic, payload in answers] == [
+            (f"{PREFIX}/rsp/ping", "new")
+        ]
+    broker.close()
