@@ -12,12 +12,22 @@ from pathlib import Path
 import pytest
 from appliance_processes import eventually
 from browser import CHROMIUM, Browser
+from paho.mqtt import publish
 from real_broker import MOSQUITTO, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ROOT / "tools" / "dashboards"
 PICTURE = os.environ.get("DASHBOARD_PICTURE")
 """A file for the page's picture: how docs/dashboard.png was made."""
+
+
+FIRST_MACHINE = ".v-table tbody tr:nth-child(1) td:nth-child(2)"
+FAN = (
+    ("status", {"v": 1, "online": True, "start": 5, "reason": "connected"}),
+    ("state", {"v": 1, "ts": 1, "level": 1, "level_name": "learning", "score": None, "ok": True}),
+    ("status", {"v": 1, "online": False, "start": 4, "reason": "lost"}),
+)
+"""Another appliance; the last is the will of its earlier run, come late."""
 
 
 def missing(reason: str) -> None:
@@ -53,6 +63,7 @@ class Dashboard:
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(command, stdout=said, stderr=said)
         eventually(lambda: self.page in self.said.read_text(), 60.0, "the page")
+        self.broker = int(self.said.read_text().split()[1].rpartition(":")[2])
 
     def device(self) -> dict[str, dict[str, object]]:
         """Channels as `appliance status --json` tells them."""
@@ -106,7 +117,24 @@ def test_an_alarm_appears_and_is_acknowledged_to_the_device(
     assert dashboard.device()[channel]["acknowledged"] is True
     page.waits_for("alarm.acknowledged")
     page.waits_for("mqtt:anna")
+
+    fan = "pdm/v1/demo/hall-1/fan-3/box-2"
+    for suffix, said in FAN:
+        publish.single(
+            f"{fan}/{suffix}", json.dumps(said), qos=1, hostname="127.0.0.1", port=dashboard.broker
+        )
+    page.waits_for("fan-3")
+    page.click(FIRST_MACHINE)  # they are in order of their names
+    page.waits_for("fan-3", ".machine h3")
+    page.waits_for("learning", ".machine .level")
+    gone = json.dumps({"v": 1, "online": False, "start": 5, "reason": "lost"})
+    publish.single(f"{fan}/status", gone, qos=1, hostname="127.0.0.1", port=dashboard.broker)
+    page.waits_for("offline", ".machine .level")
+
+    page.click(FIRST_MACHINE.replace("tr:nth-child(1)", "tr:nth-child(2)"))
+    page.waits_for("pump-7", ".machine h3")
     if PICTURE:
+        page.waits_for("de.velocity", ".alarms table", within_s=400.0)  # in zone C by then
         page.picture(Path(PICTURE))
 
 

@@ -6,6 +6,7 @@ const machine = (flow.get('machines') || {})[prefix];
 if (!machine) return null;
 flow.set('chosen', prefix);
 flow.set('changed', true);
+machine.fresh = []; // they are among its points
 
 const sensors = (machine.info?.channels || []).filter((one) => one.axes).map((one) => one.name);
 const edges = machine.info?.zone_edges_mm_s || [];

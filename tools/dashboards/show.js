@@ -1,4 +1,5 @@
-// Once a second, if anything has changed: 1 fleet, 2 the chosen machine, 3 alarms, 4 events.
+// Once a second, if anything has changed: 1 fleet, 2 the chosen machine, 3 alarms, 4 events, 5 its new points
+// (together: a chart copies all that it holds with every message).
 const ANSWER_MS = 5000, SHOWN = 15;
 const COLOURS = { normal: '#2e7d32', learning: '#1565c0', warning: '#f9a825', alarm: '#c62828', tripped: '#6a1b9a' };
 const asked = flow.get('asked') || {};
@@ -36,7 +37,9 @@ const fleet = machines.map((machine) => {
 
 const chosen = machines.find((machine) => machine.prefix === flow.get('chosen'));
 const colour = fleet.find((row) => row.prefix === chosen?.prefix)?.colour;
-const one = chosen && { ...chosen, points: undefined, spectra: undefined, events: undefined, colour };
+const fresh = chosen?.fresh || [];
+for (const machine of machines) machine.fresh = [];
+const one = chosen && { ...chosen, points: undefined, fresh: undefined, spectra: undefined, events: undefined, colour };
 
 const waiting = machines.flatMap((machine) => channels(machine).map((channel) => {
     const raised = machine.events.find((event) => event.channel === channel && event.type === 'alarm.raised');
@@ -60,4 +63,5 @@ return [
     { payload: one },
     { payload: { waiting, answer: flow.get('answer') || '' } },
     { payload: events },
+    fresh.length ? { payload: fresh } : null,
 ];
