@@ -85,16 +85,16 @@ def test_the_answer_goes_where_it_is_wanted(sender, tmp_path):
     broker.stop()
 
 
-def flooding(times: int) -> TinyBroker:
-    """Answers each PUBLISH with so many commands, and then with its PUBACK."""
-    topic = f"{PREFIX}/cmd/x".encode()
-    packet = b"\x30" + bytes([len(topic) + 4]) + len(topic).to_bytes(2, "big") + topic + b"\x00!"
-    broker = TinyBroker(lambda _: OK_V5, lambda _: broker.say(packet * times) or 0)
+def flooding(times: int, to: str) -> TinyBroker:
+    """Answers each PUBLISH `to` something with so many commands, and then with its PUBACK."""
+    where = f"{PREFIX}/cmd/x".encode()
+    packet = b"\x30" + bytes([len(where) + 4]) + len(where).to_bytes(2, "big") + where + b"\x00!"
+    broker = TinyBroker(lambda _: OK_V5, lambda topic: broker.say(packet * times * (to in topic)) or 0)
     return broker
 
 
 def test_a_flood_does_not_hold_up_the_drain(tmp_path):
-    broker = flooding(300)
+    broker = flooding(300, "/event/")
     store = Store(tmp_path / "events.db")
     store.accept([event() for _ in range(40)])
     with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
@@ -104,7 +104,7 @@ def test_a_flood_does_not_hold_up_the_drain(tmp_path):
 
 
 def test_of_a_flood_the_first_200_are_kept(tmp_path, caplog):
-    broker = flooding(1000)
+    broker = flooding(1000, "/status")
     ours = connected(tmp_path, broker.port)
     turn = turning(ours)
     eventually(lambda: turn() or ours._connection.overflow == 800)

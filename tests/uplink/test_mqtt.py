@@ -76,6 +76,14 @@ def test_the_window_is_refilled_one_for_one_and_never_exceeded(tiny, tmp_path, s
     assert broker.most_unanswered <= 7
 
 
+def test_without_a_guard_a_puback_is_no_reason_to_tell_of_one_s_health_again(tiny, tmp_path):
+    broker = tiny(lambda _: OK_V5)
+    with running(config(tmp_path, broker.port)):
+        eventually(lambda: any(topic.endswith("/health") for topic, _ in broker.published))
+        time.sleep(0.5)
+    assert sum(topic.endswith("/health") for topic, _ in broker.published) == 1
+
+
 def test_maximum_packet_size_is_honoured_and_the_row_kept(tiny, tmp_path, store):
     broker = tiny(lambda _: connack(b"\x27" + (900).to_bytes(4, "big")))
     large = store.accept([event(message="x" * 240)])[0]
