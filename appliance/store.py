@@ -6,6 +6,7 @@ Measured in power cuts (virtual machine, page cache lost): WAL with synchronous=
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -88,12 +89,21 @@ def _next_start(path: Path) -> int:
     if not 0 <= before < _MOST_STARTS:
         before = max(0, int(time.time()) - _SEED_EPOCH_S) // _SEED_STEP_S
     draft = file.with_suffix(".new")
-    with draft.open("w", encoding="ascii") as out:
-        out.write(str(before + 1))
+    try:
+        _write_through(draft, "w", before + 1)
+        draft.replace(file)
+    except OSError as fault:
+        if fault.errno != errno.ENOSPC or not file.exists():
+            raise
+        _write_through(file, "r+", before + 1)  # a full disk must not keep the guard from starting
+    return before + 1
+
+
+def _write_through(file: Path, mode: str, number: int) -> None:
+    with file.open(mode, encoding="ascii") as out:
+        out.write(str(number))
         out.flush()
         os.fsync(out.fileno())
-    draft.replace(file)
-    return before + 1
 
 
 def _connect(path: Path, synchronous: str) -> sqlite3.Connection:

@@ -76,15 +76,15 @@ class Anchors:
     def told(
         self, boot: str, boot_ns: int, utc_ns: int, quality: TimeQuality, error_ms: float | None
     ) -> Told:
-        """The best time for what was stamped so: the stamp itself, or by an anchor that knows better."""
+        """The best time for what was stamped so: the stamp itself, or by an anchor that contradicts it."""
         anchor = self._nearest(boot, boot_ns)
         if quality == "ntp" or anchor is None:
             return Told(utc_ns, quality, error_ms)
-        drift_ms = abs(boot_ns - anchor.boot_ns) * DRIFT_PPM * 1e-12
-        found_ms = anchor.error_ms + drift_ms
-        if error_ms is not None and error_ms <= found_ms:
+        found_ns = boot_ns + _off_ns(anchor)
+        found_ms = anchor.error_ms + abs(boot_ns - anchor.boot_ns) * DRIFT_PPM * 1e-12
+        if error_ms is not None and abs(found_ns - utc_ns) / 1e6 <= error_ms + found_ms:
             return Told(utc_ns, quality, error_ms)
-        return Told(boot_ns + _off_ns(anchor), "est", found_ms, utc_ns)
+        return Told(found_ns, "est", found_ms, utc_ns)
 
     def _nearest(self, boot: str, boot_ns: int) -> Anchor | None:
         of_boot = [one for one in self._anchors if one.boot == boot]

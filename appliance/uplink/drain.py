@@ -26,6 +26,8 @@ _SOON_S = 5.0
 _UNHEARD_S = 86_400.0
 _SETTLE_PERIOD_S = 0.05
 _SETTLE_ROWS = 500
+_FULL_S = 5.0
+"""The disk is full: the next attempt to settle comes later."""
 
 
 class Drain:
@@ -155,7 +157,9 @@ class Drain:
             keys.append(key)
         if keys:
             self._settled_at = now_s
-            self._outbox.delivered(keys)
+            if not self._outbox.delivered(keys):
+                self._settled_at = now_s + _FULL_S
+                return
             for key in keys:
                 del self._acknowledged[key]
 

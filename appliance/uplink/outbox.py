@@ -117,8 +117,11 @@ class Outbox:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return ""
 
-    def delivered(self, keys: Sequence[Key]) -> None:
-        """Move rows to the journal, which keeps the latest 10 000. Losing this write costs a duplicate."""
+    def delivered(self, keys: Sequence[Key]) -> bool:
+        """Move rows to the journal, which keeps the latest 10 000. Losing this write costs a duplicate.
+
+        Returns whether there was room on the disk for it; if not, try again later.
+        """
         copy = "INSERT OR IGNORE INTO journal SELECT id, seq, payload FROM outbox WHERE prio = ? AND id = ?"
         trim = "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT ?)"
         try:
@@ -129,9 +132,12 @@ class Outbox:
                 surplus = max(0, self._journal_rows + copied - JOURNAL_ROWS)
                 trimmed = self._db.execute(trim, (surplus,)).rowcount if surplus else 0
         except sqlite3.DatabaseError as fault:
+            if getattr(fault, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                return False
             raise self._failure(fault) from fault
         self._journal_rows += copied - trimmed
         self._rows -= gone
+        return True
 
     def backlog(self) -> int:
         """Rows in the outbox; counted once, for a scan of a large one takes too long."""

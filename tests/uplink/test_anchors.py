@@ -51,15 +51,17 @@ def test_what_happened_before_the_first_sync_is_told_by_its_true_time(box, tmp_p
     assert told(again, happened_ns, stamp_ns, "ntp", error_ms=1.0) == (stamp_ns, "ntp", 1.0, None)
 
 
-def test_the_error_grows_with_the_distance_and_a_better_stamp_is_left_alone(box, tmp_path):
+def test_the_error_grows_with_the_distance_and_a_stamp_that_fits_is_left_alone(box, tmp_path):
     anchors = Anchors(tmp_path / "anchors.json")
     box.said = NTP
     anchors.look(0.0)
     now_ns = boottime_ns()
     day_before = told(anchors, now_ns - 86_400 * 10**9, 0)
     assert day_before.error_ms == pytest.approx(5.0 + 43_200.0, rel=0.001)  # 500 ppm
-    assert told(anchors, now_ns, 7, "est", error_ms=2.0) == (7, "est", 2.0, None)
-    assert told(anchors, now_ns, 7, "est", error_ms=60.0).device_ns == 7
+    held_ns = time.time_ns() - boottime_ns() + now_ns + 6_000_000
+    assert told(anchors, now_ns, held_ns, "est", error_ms=2.0) == (held_ns, "est", 2.0, None)
+    set_ns = held_ns + 3_600 * 10**9  # somebody set the clock while it was held
+    assert told(anchors, now_ns, set_ns, "est", error_ms=2.0).device_ns == set_ns
 
 
 def test_the_file_is_written_once_a_boot_and_after_a_step(box, tmp_path):
