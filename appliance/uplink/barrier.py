@@ -1,6 +1,6 @@
 """Which samples a broker has surely taken, although they went out with QoS 0. Pure bookkeeping.
 
-A barrier is an empty message with QoS 1 behind them on the same connection: its PUBACK covers all that was
+A barrier is a message with QoS 1 behind them on the same connection: its PUBACK covers all that was
 sent before it. Measured: 20 kills of a broker, 169,705 messages, none lost below the last PUBACK.
 """
 
@@ -23,16 +23,6 @@ class Barrier:
         self._past = False
         self._asked: tuple[int, int] | None = None
         self._asked_s = self._past_s = self._again_s = 0.0
-
-    @property
-    def waiting(self) -> int:
-        """Samples of the past that are still to be told."""
-        return len(self._backlog)
-
-    @property
-    def evicted(self) -> int:
-        """Samples given up because there was no room."""
-        return self._backlog.evicted
 
     def rest(self, until_s: float) -> None:
         """Tell nothing of the past before."""
@@ -98,7 +88,3 @@ class Barrier:
         self._uncovered = []
         self._past = False
         self._asked = None
-
-    def close(self) -> None:
-        """Keep everything on disk."""
-        self._backlog.close()

@@ -13,12 +13,15 @@ from appliance.uplink import host, payloads
 from appliance.uplink.drain import Drain
 from appliance.uplink.outbox import Outbox
 from appliance.uplink.samples import Samples
-from appliance.uplink.topics import Health
+from appliance.uplink.topics import Health, Info, State
 from appliance.uplink.written import Written
 
 
 class Live:
-    """Turns the present into retained messages; keeps nothing on disk. Times are monotonic seconds."""
+    """Turns the present into retained messages; keeps nothing on disk. Times are monotonic seconds.
+
+    info, state: as last told; None before.
+    """
 
     def __init__(self, config: Config, samples: Samples) -> None:
         self._config = config
@@ -26,6 +29,8 @@ class Live:
         self._written = Written(config.state_dir)
         self._began_s = time.monotonic()
         self._state: GuardState | None = None
+        self.info: Info | None = None
+        self.state: State | None = None
         self._retained: dict[str, bytes] = {}
         self._shown_state: tuple[object, ...] = ()
         self._shown_info: tuple[object, ...] = ()
@@ -33,7 +38,7 @@ class Live:
 
     def hear(self, state: GuardState | None, now_s: float) -> None:
         """Take in the guard's latest state."""
-        if self._state is None:
+        if self._state is None and state is not None:
             self._health_due_s = 0.0  # it can tell the head of the event log now
         self._state = state
         self._written.look(state, now_s)
@@ -67,8 +72,8 @@ class Live:
         if shown != self._shown_info:
             self._shown_info = shown
             now_ms = time.time_ns() // 1_000_000
-            about = payloads.info(self._config, state, self._samples.keys, __version__, now_ms)
-            self._retained["info"] = msgspec.json.encode(about)
+            self.info = payloads.info(self._config, state, self._samples.keys, __version__, now_ms)
+            self._retained["info"] = msgspec.json.encode(self.info)
 
     def _refresh_state(self, drain: Drain, outbox: Outbox, now_s: float) -> None:
         state = self._state
@@ -80,8 +85,8 @@ class Live:
         if shown != self._shown_state or now_s >= self._state_due_s:
             self._shown_state = shown
             self._state_due_s = now_s + self._config.uplink.state_period_s
-            payload = payloads.state_payload(state, drain.backlog(), _oldest_s(outbox))
-            self._retained["state"] = msgspec.json.encode(payload)
+            self.state = payloads.state_payload(state, drain.backlog(), _oldest_s(outbox))
+            self._retained["state"] = msgspec.json.encode(self.state)
 
     def _health(self, drain: Drain, outbox: Outbox, reconnects: int, now_s: float) -> Health:
         times = sorted(self._samples.compute_ms)

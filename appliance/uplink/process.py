@@ -29,6 +29,8 @@ from appliance.uplink.outbox import Key, Outbox
 from appliance.uplink.pace import Pace
 from appliance.uplink.reasons import Lost
 from appliance.uplink.samples import Samples
+from appliance.uplink.sparkplug import Sparkplug
+from appliance.uplink.sparkplug_backlog import Backlog
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +97,7 @@ class _Uplink:
         self._away_since_s = -math.inf
         self._commands = Commands(config, self._feed, self._live.connected)
         self._broker = Broker(config, self._outbox.start, self._anchors, filters=self._commands.filters)
+        self._sparkplug = self._made_sparkplug() if config.uplink.sparkplug.enabled else None
 
     def turn(self) -> None:
         """One turn of the loop; 4 s at most."""
@@ -102,7 +105,7 @@ class _Uplink:
         now_s = time.monotonic()
         self._follow_store(now_s)
         self._anchors.look(now_s)
-        self._samples.hear(self._feed.receive(now_s), self._feed.state, now_s)
+        fresh = self._samples.hear(self._feed.receive(now_s), self._feed.state, now_s)
         self._live.hear(self._feed.state, now_s)
         try:
             readable, writable = (self._broker.fileno() in fds for fds in ready)
@@ -121,10 +124,22 @@ class _Uplink:
             self._samples.lost()
             self._commands.lost()
         self._samples.keep(now_s, connected=self._broker.connected)
+        if self._sparkplug:
+            readable, writable = (self._sparkplug.fileno() in fds for fds in ready)
+            self._sparkplug.turn(readable=readable, writable=writable, now_s=now_s)
+            self._sparkplug.hear(fresh, self._live.state, self._live.info, now_s)
         self._spare_disk(now_s)
+
+    def _made_sparkplug(self) -> Sparkplug:
+        options = self._config.uplink.sparkplug
+        history = History(self._config.state_dir / "sparkplug.db", int(options.keep_mb * 1e6))
+        backlog = Backlog(history, self._anchors, self._outbox.start)
+        return Sparkplug(self._config, self._broker, backlog)
 
     def close(self) -> None:
         """Say `stopped` to the plant if it can be reached, and close everything."""
+        if self._sparkplug:
+            self._sparkplug.stop()
         self._broker.stop()
         self._samples.close()
         self._feed.close()
@@ -132,7 +147,7 @@ class _Uplink:
 
     @property
     def _parts(self) -> tuple[Part, ...]:
-        return (self._broker, self._feed)
+        return (self._broker, self._feed, *([self._sparkplug] if self._sparkplug else []))
 
     def _wait(self) -> tuple[list[int], list[int]]:
         """Returns the files that can be read and those that can be written."""
@@ -201,6 +216,8 @@ class _Uplink:
         lacking_mb = self._config.storage.reserve_mb - disk_free_mb(self._config.state_dir)
         if lacking_mb > 0.0 and self._samples.backlog:
             self._samples.give_way(int(lacking_mb * 1e6))
+        elif lacking_mb > 0.0 and self._sparkplug:
+            self._sparkplug.give_way(int(lacking_mb * 1e6))
 
     def _follow_store(self, now_s: float) -> None:
         """Change over to the file that the guard has begun after setting a damaged one aside."""

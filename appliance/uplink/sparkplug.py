@@ -57,6 +57,7 @@ class Sparkplug:
     """One edge node, with a device for each sensor. Times are monotonic seconds.
 
     broker: the other connection. This one is attempted while that one stands, with the same MQTT version.
+    backlog: closed by `stop`.
     """
 
     def __init__(self, config: Config, broker: Broker, backlog: Backlog) -> None:
@@ -66,6 +67,7 @@ class Sparkplug:
         self._broker = broker
         self._node = Node(group, site.device, tell_datatype=options.datatype_in_data)
         self._host = PrimaryHost(options.primary_host)
+        self._backlog = backlog
         self._barrier = Barrier(backlog)
         self._commands = f"spBv1.0/{group}/NCMD/{site.device}"
         self._credentials = Credentials(config.uplink)
@@ -78,6 +80,7 @@ class Sparkplug:
         periods_s = [one.period_s for one in config.transmitter]
         self._silent_s = max(_SILENT_S, *(3 * one for one in (config.analysis.window_s, *periods_s)))
         self._heard_s: dict[str, float] = {}
+        self._state: State | None = None
 
     @property
     def wants_write(self) -> bool:
@@ -91,7 +94,7 @@ class Sparkplug:
     def patience_s(self, most_s: float) -> float:
         """How long the loop may wait."""
         if self._connection:
-            return self._connection.patience_s(min(most_s, _PAST_S if self._barrier.waiting else _REBIRTH_S))
+            return self._connection.patience_s(min(most_s, _PAST_S if len(self._backlog) else _REBIRTH_S))
         if not self._broker.connected:
             return most_s
         return min(most_s, max(0.0, self._attempt_s - time.monotonic()))
@@ -119,13 +122,18 @@ class Sparkplug:
         try:
             if info is not None:
                 self._about(info)
-            if state is not None:
+            if state is not None and state is not self._state:
+                self._state = state
                 self._send(self._node.state(self._appliance(state, info), state.ts, _now_ms()))
             for one in samples:
                 self._heard_s[str(one["sensor"])] = now_s
                 self._sample(_sample(one), now_s)
         except Lost as fault:
             self._lost(fault, now_s)
+
+    def give_way(self, needed_bytes: int) -> None:
+        """The disk is wanted for something more important."""
+        self._backlog.give_way(needed_bytes)
 
     def stop(self) -> None:
         """Say the NDEATH if somebody listens, and disconnect; what is uncovered waits for the next start."""
@@ -135,7 +143,7 @@ class Sparkplug:
             self._connection.close()
         self._connection = None
         self._barrier.lost(time.monotonic())
-        self._barrier.close()
+        self._backlog.close()
 
     def _connect(self) -> None:
         try:
@@ -179,7 +187,7 @@ class Sparkplug:
             self._tell_past(now_s)
         if self._barrier.due(now_s):
             topic = f"{prefix(self._config.machine)}/barrier"
-            self._barrier.asked(connection.publish(topic, b"", retain=False), now_s)
+            self._barrier.asked(connection.publish(topic, b"{}", retain=False), now_s)
 
     def _hear_from_host(self, message: Received) -> None:
         if message.topic != self._commands:
@@ -243,8 +251,8 @@ class Sparkplug:
             "Properties/Machine": f"{site.site}/{site.area}/{site.asset}",
             "Properties/Firmware": info.fw if info else "",
             "Properties/Model": info.model if info else "",
-            "Buffer/Samples": self._barrier.waiting,
-            "Buffer/Evicted": self._barrier.evicted,
+            "Buffer/Samples": len(self._backlog),
+            "Buffer/Evicted": self._backlog.evicted,
         }
 
     def _send(self, messages: Sequence[Message]) -> None:

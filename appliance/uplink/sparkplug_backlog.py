@@ -82,6 +82,10 @@ class Backlog:
             self._fresh = self._out + self._fresh
         self._out = None
 
+    def give_way(self, needed_bytes: int) -> None:
+        """The disk is wanted for something more important."""
+        self._history.give_way(needed_bytes)
+
     def close(self) -> None:
         """What is in memory goes to disk."""
         self.returned()

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from edge import STATE, Edge, sample
+from asking import guard
+from edge import GUARD, STATE, Edge, sample
 from npm_packages import node_modules
+from running import Plant, config, eventually, running
+
+from appliance.plant_formats import Sparkplug
+from appliance.records import MachineState, Quality, Score
 
 PARTS = Path(__file__).with_name("sparkplug_host")
 
@@ -18,7 +23,7 @@ PARTS = Path(__file__).with_name("sparkplug_host")
 class IndependentHost:
     """seen: every line that the script printed."""
 
-    def __init__(self, modules: Path, port: int, group: str = "works") -> None:
+    def __init__(self, modules: Path, port: int, group: str) -> None:
         self.seen: list[dict[str, object]] = []
         self._process = subprocess.Popen(
             ["node", str(PARTS / "host.js"), str(port), group, "scada"],
@@ -57,9 +62,12 @@ def modules():
 @pytest.fixture
 def plant(modules, mosquitto):
     broker = mosquitto()
-    host = IndependentHost(modules, broker.port)
+    host = IndependentHost(modules, broker.port, "+")
     host.port, host.broker = broker.port, broker
+    subscriber = Plant(broker.port)
+    host.json = subscriber.of
     yield host
+    subscriber.close()
     host.close()
 
 
@@ -149,3 +157,38 @@ def test_a_broker_that_was_killed_costs_no_sample(plant, tmp_path):
     edge.until(lambda: heard() == set(range(1, sent + 1)), within_s=15)
     assert not plant.of("gap", "undecodable")
     edge.close()
+
+
+def test_the_whole_uplink_with_a_restart_while_the_host_is_away(plant, tmp_path):
+    def score(n: int) -> Score:
+        at_ns = n * 10**9
+        return Score("de", at_ns - 1, at_ns, Quality.OK, MachineState.RUNNING, 0.5, 1.0, "m-1", (), {"n": n})
+
+    def told(*, historical: bool) -> list[int]:
+        every = [one for message in plant.of("DDATA") for one in message["metrics"]]
+        return [one["value"] for one in every if one["name"] == "n" and one["historical"] is historical]
+
+    options = config(
+        tmp_path, plant.port, sparkplug=Sparkplug(enabled=True, primary_host="scada"), spread_s=0.0
+    )
+    quiet = msgspec.structs.replace(GUARD, scores=())
+    with guard(tmp_path) as one:
+        for n in (1, 2):  # two runs, no host
+            with running(options):
+                eventually(lambda: one.link)
+                one.link.send(quiet)
+                one.link.send(score(n))
+                eventually(lambda n=n: len(plant.json("telemetry") + plant.json("history")) == n)
+            eventually(lambda: one.link is None)
+        with running(options):
+            eventually(lambda: one.link)
+            one.link.send(quiet)
+            plant.say("online")
+            eventually(lambda: told(historical=True) == [1, 2])
+            one.link.send(score(3))
+            eventually(lambda: told(historical=False) == [3])
+            plant.say("rebirth appliance")
+            eventually(lambda: len(plant.of("DBIRTH")) > 1)
+            assert values(plant.of("DBIRTH")[-1])["n"] == 3
+    eventually(lambda: [values(message)["bdSeq"] for message in plant.of("NDEATH")] == [0, 1, 2, 2])
+    assert not plant.of("gap", "undecodable", "fault")

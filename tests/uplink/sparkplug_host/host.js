@@ -1,12 +1,13 @@
-// A Sparkplug host of other people's parts (mqtt, sparkplug-payload): node host.js PORT GROUP HOST_ID
-// Prints a line of JSON for each thing it saw; takes the words `online`, `offline` and `rebirth NODE`.
+// A Sparkplug host of other people's parts (mqtt, sparkplug-payload): node host.js PORT GROUPS HOST_ID
+// Prints a line of JSON for each thing it saw; GROUPS may be +. Takes the words `online`, `offline` and `rebirth NODE`.
 "use strict";
 const mqtt = require("mqtt");
 const sparkplug = require("sparkplug-payload").get("spBv1.0");
 
-const [port, group, host] = process.argv.slice(2);
+const [port, wanted, host] = process.argv.slice(2);
 const state = `spBv1.0/STATE/${host}`;
 const names = new Map(); // of a node: alias -> name, as its births told
+const groups = new Map(); // of a node, as its topics told
 const seqs = new Map();
 const say = (seen) => console.log(JSON.stringify(seen));
 const number = (value) => (value && typeof value === "object" && "low" in value ? Number(value.toString()) : value);
@@ -25,7 +26,7 @@ function metricsOf(payload, known) {
 }
 
 client.on("message", (topic, bytes) => {
-  const [, , kind, node, device] = topic.split("/");
+  const [, group, kind, node, device] = topic.split("/");
   if (topic.startsWith("spBv1.0/STATE/") || kind.endsWith("CMD")) return;
   let payload;
   try {
@@ -34,6 +35,7 @@ client.on("message", (topic, bytes) => {
     return say({ kind: "undecodable", topic, fault: String(fault) });
   }
   const seq = payload.seq === undefined ? null : number(payload.seq);
+  groups.set(node, group);
   if (kind === "NBIRTH") names.set(node, new Map());
   const known = names.get(node) ?? new Map();
   if (kind === "NBIRTH" || kind === "DBIRTH") {
@@ -51,7 +53,7 @@ const tell = () =>
   client.publish(state, JSON.stringify({ online, timestamp: Date.now() }), { qos: 1, retain: true });
 
 client.on("connect", () =>
-  client.subscribe(`spBv1.0/${group}/#`, { qos: 1 }, () => {
+  client.subscribe(`spBv1.0/${wanted}/#`, { qos: 1 }, () => {
     say({ kind: "ready" });
     if (online !== null) tell();
   }),
@@ -68,7 +70,7 @@ require("readline")
     }
     if (word === "rebirth") {
       const metrics = [{ name: "Node Control/Rebirth", type: "Boolean", value: true }];
-      client.publish(`spBv1.0/${group}/NCMD/${node}`, sparkplug.encodePayload({ timestamp: Date.now(), metrics }));
+      client.publish(`spBv1.0/${groups.get(node)}/NCMD/${node}`, sparkplug.encodePayload({ timestamp: Date.now(), metrics }));
     }
   })
   .on("close", () => client.end(true));
