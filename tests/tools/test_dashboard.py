@@ -71,6 +71,9 @@ class Dashboard:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
         return {one["channel"]: one for one in json.loads(done.stdout)["channels"]}
 
+    def publish(self, topic: str, said: dict[str, object]) -> None:
+        publish.single(topic, json.dumps(said), qos=1, hostname="127.0.0.1", port=self.broker)
+
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(20.0)
@@ -120,15 +123,12 @@ def test_an_alarm_appears_and_is_acknowledged_to_the_device(
 
     fan = "pdm/v1/demo/hall-1/fan-3/box-2"
     for suffix, said in FAN:
-        publish.single(
-            f"{fan}/{suffix}", json.dumps(said), qos=1, hostname="127.0.0.1", port=dashboard.broker
-        )
+        dashboard.publish(f"{fan}/{suffix}", said)
     page.waits_for("fan-3")
     page.click(FIRST_MACHINE)  # they are in order of their names
     page.waits_for("fan-3", ".machine h3")
     page.waits_for("learning", ".machine .level")
-    gone = json.dumps({"v": 1, "online": False, "start": 5, "reason": "lost"})
-    publish.single(f"{fan}/status", gone, qos=1, hostname="127.0.0.1", port=dashboard.broker)
+    dashboard.publish(f"{fan}/status", {"v": 1, "online": False, "start": 5, "reason": "lost"})
     page.waits_for("offline", ".machine .level")
 
     page.click(FIRST_MACHINE.replace("tr:nth-child(1)", "tr:nth-child(2)"))

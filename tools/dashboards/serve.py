@@ -41,7 +41,7 @@ preset = "pump, 15-300 kW, rigid"
 speed = 10.0
 resonance_hz = 2400.0
 faults = [
-    {{ kind = "imbalance", start_s = 150.0, full_s = 1800.0, severity = 1.0 }},
+    {{ kind = "imbalance", start_s = 210.0, full_s = 1800.0, severity = 1.0 }},
     {{ kind = "outer_race", start_s = 600.0, full_s = 6000.0, severity = 1.0 }},
 ]
 
@@ -55,6 +55,9 @@ driver = "sim"
 
 [relay]
 driver = "sim"
+
+[limits]
+score_ratio = {{ alert = 1.0, delay_s = 10.0, off_delay_s = 600.0 }}
 
 [analysis]
 learn_s = 120.0
