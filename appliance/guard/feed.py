@@ -141,9 +141,14 @@ class Feed:
                 elif isinstance(message, ModelAct):
                     self._note(message)
                 elif isinstance(message, Request | Learn | Offer | PlantAct):
-                    link.send(self._answer(message, self._roles[link]))
+                    self._reply(link, self._answer(message, self._roles[link]))
         except wire.Closed:
             self._drop(link)
+
+    def _reply(self, link: wire.Link, reply: Reply) -> None:
+        """Raises Closed: it does not read, and its next reply would look like this one."""
+        if not link.send(reply):
+            raise wire.Closed("a reply was not taken")
 
     def _answer(self, request: Request | Learn | Offer | PlantAct, role: str) -> Reply:
         if role == "uplink" and not isinstance(request, self._from_plant):

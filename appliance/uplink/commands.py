@@ -64,6 +64,7 @@ class Commands:
         self._asked: deque[_Asked | None] = deque()
         self._answers: deque[tuple[Caller, Answer]] = deque(maxlen=_MOST_ANSWERS)
         self._requested = Requested()
+        self._rebirth = False
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -83,7 +84,11 @@ class Commands:
         for one in broker.received():
             self._hear(one, broker, outbox, now_s)
         self._take_replies(now_s)
-        while self._answers and broker.room >= 2:
+        if self._rebirth and broker.room:
+            self._rebirth = False
+            broker.birth()
+            self._retell()
+        while self._answers and broker.room:
             caller, told = self._answers.popleft()
             caller.answer(broker, self._prefix, told)
         self._requested.send(broker, outbox)
@@ -142,8 +147,7 @@ class Commands:
                 case said.Ping():
                     self._finish(caller, Reply(ok=True, message="here"))
                 case said.Rebirth():
-                    broker.birth()
-                    self._retell()
+                    self._rebirth = True
                     self._finish(caller, Reply(ok=True, message="told again"))
                 case said.ReplayEvents():
                     self._ask(caller, now_s, *self._replayed(command, outbox))

@@ -60,7 +60,7 @@ class Requested:
         """What may leave now. Raises Lost."""
         if self.ranges and broker.spare > 0:
             self._send_events(broker, outbox)
-        if not broker.waits_for(self._last):
+        if broker.room and not broker.waits_for(self._last):
             self._send_chunk(broker)
 
     def _send_events(self, broker: Broker, outbox: Outbox) -> None:

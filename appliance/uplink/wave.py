@@ -28,6 +28,18 @@ PIECE_BYTES = 65_536 - HEADER_BYTES
 _LEAST_BYTES = 1024
 _ENDS = (".npz", ".protected.npz")
 _NAMES = "alarm.json"
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
+"""What zipfile raises where a file is not what it was."""
 _SHARED_S = 120
 """Alarms that share a file are at most so far apart: evidence.pre_s and post_s are 60 at most."""
 
@@ -137,7 +149,7 @@ def _names(path: Path) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             return msgspec.json.decode(archive.read(_NAMES), type=_Named).names
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, msgspec.DecodeError):
+    except (*_DAMAGE, OSError, msgspec.DecodeError):
         return ()
 
 

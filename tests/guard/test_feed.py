@@ -184,6 +184,17 @@ def test_a_slow_listener_loses_messages_and_holds_no_one_up(served):
     assert heard(slow)[0].seq == before[-1].seq + 2  # the hole tells of the loss
 
 
+def test_who_does_not_read_his_replies_is_shown_the_door(served):
+    """A reply that is lost would make the next one look like the answer to the wrong question."""
+    deaf = served.join("status")
+    served.feed.publish(served.guarded.protection.state())
+    while served.feed.dropped == 0:
+        served.feed.publish(served.guarded.protection.state())
+    deaf.send(Reset("anna", "why"))
+    served.turn()
+    assert served.feed._roles == {}
+
+
 def test_a_listener_that_died_is_forgotten(served):
     gone, stays = served.join("analysis"), served.join("analysis")
     gone.close()

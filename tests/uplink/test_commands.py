@@ -211,3 +211,27 @@ def test_over_mqtt_3_1_1_there_is_no_expiry_to_ask_for(tmp_path):
             (f"{PREFIX}/rsp/ping", "new")
         ]
     broker.close()
+
+
+def test_a_window_of_one_message_is_enough_for_all_of_it(tmp_path, port):
+    store = Store(tmp_path / "events.db")
+    seqs = [one.seq for one in store.accept([event() for _ in range(30)])]
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "1-x.npz").write_bytes(b"x" * 200_000)
+    settings = config(tmp_path, port, commands=Commands(allow=ALL, waveforms=True), window=1)
+    with asking(port) as plant, guard(tmp_path), running(settings):
+        plant.online()
+        assert plant.ask("ack", channel="c")["ok"]
+        eventually(lambda: len(plant.of("event/alarm")) == 30)
+        eventually(
+            lambda: (
+                plant.ask("replay", from_seq=seqs[0], to_seq=seqs[-1])["message"] == "30 of 30 events follow"
+            )
+        )
+        assert plant.ask("evidence", name="1-x")["ok"]
+        assert plant.ask("rebirth")["ok"]
+        eventually(lambda: plant.of("wave/manifest"))
+        eventually(lambda: len(plant.of("event/alarm")) >= 60)
+        assert len({one["id"] for one in plant.of("event/alarm")}) == 30
+        assert len(plant.chunks()) == 4
+        eventually(lambda: len(plant.of("status")) == 2)

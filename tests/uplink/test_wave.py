@@ -1,16 +1,21 @@
 """Waveforms to the plant through a real broker: only where allowed, in pieces, whole again bit for bit."""
 
+import contextlib
 import hashlib
 import json
 import os
 import random
 import struct
+import tempfile
 import zipfile
 import zlib
+from pathlib import Path
 
 import msgspec
 import pytest
 from asking import asking, guard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from running import config, event, eventually, running
 
 from appliance.records import PlantAct
@@ -86,9 +91,9 @@ def test_a_waveform_arrives_and_what_was_lost_comes_again_bit_for_bit(tmp_path, 
 def test_a_restart_in_the_middle_and_a_broker_of_small_packets(tmp_path, mosquitto):
     path = evidence(tmp_path, 4_000_000)
     broker = mosquitto("allow_anonymous true\nmax_packet_size 20000")
-    settings = config(tmp_path, broker.port, commands=SENDING)
+    small = config(tmp_path, broker.port, commands=SENDING)
     with asking(broker.port) as plant, guard(tmp_path):
-        with running(settings):
+        with running(small):
             plant.online()
             answer = plant.ask("evidence", name=NAME)
             eventually(lambda: len(plant.chunks()) >= 20)
@@ -97,7 +102,7 @@ def test_a_restart_in_the_middle_and_a_broker_of_small_packets(tmp_path, mosquit
         assert 0 < len(pieces.missing) < pieces.count
         assert plant.of("wave/manifest") == []
         before = len(plant.heard)
-        with running(settings):
+        with running(small):
             eventually(lambda: plant.of("status", before))
             eventually(lambda: plant.ask("ping")["ok"])
             assert plant.ask("evidence", upload=answer["upload"], missing=pieces.missing)["ok"]
@@ -108,7 +113,7 @@ def test_a_restart_in_the_middle_and_a_broker_of_small_packets(tmp_path, mosquit
 
 
 def test_an_alert_does_not_wait_for_a_waveform(tmp_path, mosquitto):
-    evidence(tmp_path, 4_000_000)
+    evidence(tmp_path, 20_000_000)
     store = Store(tmp_path / "events.db")
     port = mosquitto().port
     with asking(port) as plant, guard(tmp_path), running(config(tmp_path, port, commands=SENDING)):
@@ -184,3 +189,20 @@ def test_an_upload_is_of_one_file_and_one_size_of_pieces(tmp_path):
     os.utime(protected, ns=(1, 1))
     with pytest.raises(Unfit, match="the file is gone"):
         waveforms.resumed(upload.id, (0,), 1 << 20)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 400)
+)
+def test_a_damaged_file_is_passed_over(changes, length):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{NAME}.npz"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("alarm.json", json.dumps({"names": [NAME, "9500000000-de.rms"]}))
+        data = bytearray(path.read_bytes())
+        for at, value in changes:
+            data[at % len(data)] = value
+        path.write_bytes(data[: max(1, length)])
+        with contextlib.suppress(Unfit):
+            assert Waveforms(Path(folder)).named("9500000000-de.rms", 1 << 20).path == path
