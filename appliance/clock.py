@@ -15,6 +15,8 @@ _TIME_ERROR = 5
 _QUALITY_PERIOD_NS = 10_000_000_000
 _HELD_MS = 2000.0
 """The kernel lets its error grow by 0.5 ms/s between corrections, which come every 34 minutes at least."""
+STEP_NS = 50_000_000
+"""A wall clock that moves by more at once has been set."""
 DRIFT_PPM = 500.0
 """What the kernel itself assumes of a clock that nobody corrects."""
 
@@ -87,6 +89,7 @@ class WallClock:
         self._live = live
         self._discipline = Discipline()
         self._looked_ns = -_QUALITY_PERIOD_NS
+        self._offset_ns = 0
         self._follow()
 
     def utc_ns(self, mono_ns: int) -> int:
@@ -113,7 +116,10 @@ class WallClock:
 
     def _follow(self) -> None:
         mono_ns = time.monotonic_ns()
-        self._offset_ns = time.time_ns() - mono_ns
+        offset_ns = time.time_ns() - mono_ns
+        if abs(offset_ns - self._offset_ns) > STEP_NS:
+            self._looked_ns = mono_ns - _QUALITY_PERIOD_NS  # somebody has set the clock: is it still true?
+        self._offset_ns = offset_ns
         self._boot_offset_ns = boottime_ns() - mono_ns
 
     def _looked(self) -> Discipline:

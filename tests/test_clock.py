@@ -55,6 +55,11 @@ def test_the_kernel_is_asked_at_most_every_ten_seconds(monkeypatch):
     assert [fresh.quality for _ in range(5)] == ["ntp"] * 5
     assert fresh.error_ms == pytest.approx(12.0, abs=0.1)
     assert len(asked) == 1
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 10**18)
+    fresh.utc_ns(time.monotonic_ns())
+    assert fresh.quality == "ntp"
+    assert len(asked) == 2  # the clock was set: is it still true?
 
 
 def test_an_error_grows_from_the_last_word_of_a_kernel_that_was_synchronised(monkeypatch):

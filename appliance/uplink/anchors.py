@@ -14,13 +14,12 @@ from typing import NamedTuple
 import msgspec
 
 from appliance import clock
-from appliance.clock import BOOT, DRIFT_PPM
+from appliance.clock import BOOT, DRIFT_PPM, STEP_NS
 from appliance.records import TimeQuality
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 10.0
-_STEP_NS = 50_000_000
 _MOST = 100
 
 
@@ -66,7 +65,7 @@ class Anchors:
         if kernel.synchronised:
             anchor = Anchor(BOOT, clock.boottime_ns(), time.time_ns(), kernel.error_ms)
             before = self._nearest(BOOT, anchor.boot_ns)
-            stepped = before and abs(_off_ns(anchor) - _off_ns(before)) > _STEP_NS
+            stepped = before and abs(_off_ns(anchor) - _off_ns(before)) > STEP_NS
             if before is None or stepped:
                 self._anchors = [*self._anchors[1 - _MOST :], anchor]
                 self._written = False
