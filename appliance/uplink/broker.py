@@ -171,6 +171,20 @@ class Broker:
             log.warning("not sent: %s", fault)
             return 0
 
+    def announce(self, topic: str, payload: bytes, key: Key) -> None:
+        """Send a retained message outside the contract's topics; an empty one withdraws it. Raises Lost.
+
+        key: stands in `answers` once it is answered.
+        """
+        if self._connection is None:
+            raise Lost("no connection")
+        try:
+            mid = self._connection.publish(topic, payload, retain=True)
+        except TooLarge as fault:
+            log.warning("not sent: %s", fault)
+            return
+        self._unanswered[mid] = (time.monotonic(), key)
+
     def waits_for(self, mid: int) -> bool:
         """Whether the broker has not answered this message on this connection yet."""
         return mid in self._unanswered

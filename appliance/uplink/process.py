@@ -23,6 +23,7 @@ from appliance.uplink.commands import Commands
 from appliance.uplink.drain import FIRST_ERROR, Drain
 from appliance.uplink.feed import Feed
 from appliance.uplink.history import History
+from appliance.uplink.homeassistant import DISCOVERY, Discovery
 from appliance.uplink.host import disk_free_mb
 from appliance.uplink.live import Live
 from appliance.uplink.outbox import Key, Outbox
@@ -97,6 +98,7 @@ class _Uplink:
         self._away_since_s = -math.inf
         self._commands = Commands(config, self._feed, self._live.connected)
         self._broker = Broker(config, self._outbox.start, self._anchors, filters=self._commands.filters)
+        self._discovery = Discovery(config)
         self._sparkplug = self._made_sparkplug() if config.uplink.sparkplug.enabled else None
 
     def turn(self) -> None:
@@ -114,6 +116,7 @@ class _Uplink:
                 self._drain.connected(now_s)
                 self._samples.connected(now_s)
                 self._live.connected()
+                self._discovery.connected()
             if self._broker.connected:
                 self._exchange(now_s)
         except Lost as fault:
@@ -168,6 +171,7 @@ class _Uplink:
         self._drain.settle(self._broker.heard_s, now_s)
         self._live.refresh(self._drain, self._outbox, self._broker.reconnects, now_s)
         self._send_retained()
+        self._discovery.exchange(self._broker, self._live.info, now_s)
         self._send_events(now_s)
         self._send_telemetry(now_s)
         self._send_spectra()
@@ -201,6 +205,9 @@ class _Uplink:
 
     def _take_answers(self, now_s: float) -> None:
         for key, reason in self._broker.answers():
+            if key == DISCOVERY:
+                self._discovery.answered(reason, now_s)
+                continue
             if key[0] >= HISTORY:
                 self._samples.answered(key, reason, now_s)
                 continue
