@@ -56,7 +56,7 @@ class Asking:
         data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         self.client.publish(f"{PREFIX}/cmd/{name}", data, qos=1, retain=retain, properties=properties)
 
-    def ask(self, name: str, /, within_s: float = 5.0, **arguments: object) -> dict[str, object]:
+    def ask(self, name: str, /, within_s: float = 10.0, **arguments: object) -> dict[str, object]:
         """Publish a command with an id of its own; its answer."""
         self._count += 1
         id_ = arguments.pop("id", None) or f"t{id(self):x}-{self._count}"

@@ -191,7 +191,7 @@ def test_an_upload_is_of_one_file_and_one_size_of_pieces(tmp_path):
         waveforms.resumed(upload.id, (0,), 1 << 20)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 400)
 )
