@@ -148,11 +148,20 @@ class Discovery:
                 self._withdrawn = self._told
                 broker.announce(self._told, b"", DISCOVERY)
         elif self._topic and info is not None and info is not self._info:
-            if not self._told:
-                self._marker.write_text(self._topic, "utf-8")
-                self._told = self._topic
             self._info = info
-            broker.announce(self._topic, msgspec.json.encode(discovery(self._site, info)), DISCOVERY)
+            if self._noted():
+                broker.announce(self._topic, msgspec.json.encode(discovery(self._site, info)), DISCOVERY)
+
+    def _noted(self) -> bool:
+        """Nothing is told that could not be withdrawn later."""
+        if not self._told:
+            try:
+                self._marker.write_text(self._topic, "utf-8")
+            except OSError as fault:
+                log.warning("Home Assistant: not told: %s; expected room in state_dir", fault)
+                return False
+            self._told = self._topic
+        return True
 
     def answered(self, reason: int, now_s: float) -> None:
         """The PUBACK of such a message."""

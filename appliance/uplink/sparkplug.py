@@ -150,7 +150,10 @@ class Sparkplug:
             shown = self._credentials.read()
         except ConfigError as fault:
             raise Lost(str(fault), Policy.NEEDS_CHANGE) from fault
-        self._bdseq = next_bdseq(self._config.state_dir / "sparkplug.bdseq")
+        try:
+            self._bdseq = next_bdseq(self._config.state_dir / "sparkplug.bdseq")
+        except OSError as fault:
+            raise Lost(f"bdSeq cannot be counted: {fault}; expected room in state_dir") from fault
         death = self._node.death(self._bdseq, _now_ms())
         self._connection = Connection(
             self._config.uplink,

@@ -107,6 +107,16 @@ def test_nothing_is_attempted_while_the_other_connection_is_down(mosquitto, tmp_
     edge.close()
 
 
+def test_a_disk_that_takes_nothing_ends_nothing(mosquitto, tmp_path, caplog):
+    (tmp_path / "sparkplug.new").mkdir()  # where the counter's draft should be written
+    edge = Edge(tmp_path, mosquitto().port)
+    edge.turns(0.5)
+    assert "bdSeq cannot be counted" in caplog.text
+    (tmp_path / "sparkplug.new").rmdir()
+    edge.until(lambda: "NBIRTH" in edge.kinds())
+    edge.close()
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [(None, 0), ("0", 1), ("254", 255), ("255", 0), ("", 0), ("rubbish", 0)]
 )
