@@ -1,4 +1,4 @@
-"""docs/asyncapi.json by AsyncAPI's own schema; what it names is there. That it has not drifted: test_topics.py."""
+"""docs/asyncapi.json by AsyncAPI's own schema; what it names is there. Whether it drifted: test_topics.py."""
 
 import json
 from pathlib import Path
