@@ -1,6 +1,7 @@
 """The plant's dashboard in a browser: an alarm appears, a person acknowledges it, the device knows it."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -8,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from appliance_processes import eventually
 from browser import CHROMIUM, Browser
 from paho.mqtt import publish
+from paho.mqtt.client import CallbackAPIVersion, Client
 from real_broker import MOSQUITTO, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +68,7 @@ class Dashboard:
         eventually(lambda: self.page in self.said.read_text(), 60.0, "the page")
         self.broker = int(self.said.read_text().split()[1].rpartition(":")[2])
 
-    def device(self) -> dict[str, dict[str, object]]:
+    def device(self) -> dict[str, dict[str, Any]]:
         """Channels as `appliance status --json` tells them."""
         command = [sys.executable, "-m", "appliance", "status", "--json", str(self.config)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
@@ -73,6 +76,19 @@ class Dashboard:
 
     def publish(self, topic: str, said: dict[str, object]) -> None:
         publish.single(topic, json.dumps(said), qos=1, hostname="127.0.0.1", port=self.broker)
+
+    def heard(self, topic: str) -> dict[str, Any]:
+        """The next message on this topic."""
+        said: list[bytes] = []
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.on_connect = lambda *_: client.subscribe(topic)
+        client.on_message = lambda _client, _data, message: said.append(message.payload)
+        client.connect("127.0.0.1", self.broker)
+        client.loop_start()
+        eventually(lambda: said, 30.0, topic)
+        client.loop_stop()
+        client.disconnect()
+        return json.loads(said[0])
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -108,18 +124,23 @@ def test_an_alarm_appears_and_is_acknowledged_to_the_device(
     page.waits_for("running")
     page.waits_for("No alarm waits to be acknowledged.", ".alarms")
     page.waits_for("pump-7", ".alarms table", within_s=120.0)
-    [channel] = {name for name, one in dashboard.device().items() if not one["acknowledged"]}
-    assert channel in page.shown(".alarms")
+    # A computer with too much else to do loses samples: then there are more alarms than the score's.
+    channel = min(name for name, one in dashboard.device().items() if not one["acknowledged"])
+    button = f'.alarms [data-channel="{channel}"]'
+    page.waits_for("Acknowledge", button)
     page.waits_for("warning", ".machine .level")
 
     page.write(".alarms input", "anna")
-    page.click(f'.alarms [data-channel="{channel}"]')
+    page.click(button)
 
-    page.waits_for("No alarm waits to be acknowledged.", ".alarms")
-    page.waits_for(f"pump-7 {channel}:", ".answer")
-    assert dashboard.device()[channel]["acknowledged"] is True
-    page.waits_for("alarm.acknowledged")
-    page.waits_for("mqtt:anna")
+    eventually(lambda: dashboard.device()[channel]["acknowledged"], what="the device's word")
+    page.waits_for(f"pump-7 {channel}: ", ".answer")
+    page.waits_for(f"alarm acknowledged on {channel} by mqtt:anna")
+    eventually(lambda: not page.shown(button), what="the end of the row")
+
+    lines_mm_s = dashboard.heard("pdm/v1/demo/hall-1/pump-7/box-1/spectrum")["lines_mm_s"]
+    velocity_mms = dashboard.device()["de.velocity"]["value"]
+    assert math.hypot(*lines_mm_s) == pytest.approx(velocity_mms, rel=0.25)  # it rises meanwhile
 
     fan = "pdm/v1/demo/hall-1/fan-3/box-2"
     for suffix, said in FAN:
@@ -143,3 +164,10 @@ def test_the_flow_is_what_its_parts_say() -> None:
         [sys.executable, str(PARTS / "flow.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_broker_that_is_none(tmp_path: Path) -> None:
+    command = [sys.executable, str(PARTS / "serve.py"), "--packages", str(tmp_path), "--broker", "plant"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "--broker plant: expected HOST:PORT, as broker.plant:1883; correct it\n"
