@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from plant_ca import Authority
-from running import config, event, eventually, running
+from running import config, event, eventually, running, stored
 
 from appliance.config import Uplink
 from appliance.errors import ConfigError
+from appliance.plant_formats import Sparkplug
 from appliance.plant_tls import Tls
 from appliance.store import Store
 from appliance.uplink import plant_link, tls
 from appliance.uplink.credentials import Credentials
 from appliance.uplink.mqtt import Connection, Will
-from appliance.uplink.outbox import Outbox
 from appliance.uplink.reasons import Lost, Policy
 
 MOSQUITTO = Path(__file__).resolve().parents[2] / "docs" / "mosquitto"
@@ -146,6 +146,23 @@ def test_the_shipped_access_list_decides_who_reads_what(mosquitto, ca):
             assert reader.heard == ([topic] if allowed else []), (name, topic)
 
 
+def test_a_sparkplug_node_and_its_host_within_the_access_list(mosquitto, ca, tmp_path, caplog):
+    broker = mosquitto(shipped(ca))
+    options = Sparkplug(enabled=True, primary_host="scada-1")
+    ours = config(tmp_path, broker.port, tls=secured(ca), sparkplug=options)
+    with peer(ca, "scada-1", broker.port, listen="spBv1.0/+/+/#") as host:
+        with running(ours):
+            state = b'{"online":true,"timestamp":1}'
+            host._client.publish("spBv1.0/STATE/scada-1", state, qos=1, retain=True)
+            birth, death = (f"spBv1.0/site/{kind}/appliance" for kind in ("NBIRTH", "NDEATH"))
+            eventually(lambda: birth in host.heard)
+            asked = bytes.fromhex("08011218") + b"\x0a\x14Node Control/Rebirth" + b"\x70\x01"
+            host._client.publish("spBv1.0/site/NCMD/appliance", asked)
+            eventually(lambda: host.heard.count(birth) == 2)
+        eventually(lambda: death in host.heard)
+    assert "(0x87)" not in caplog.text  # nothing was denied
+
+
 def test_events_go_out_over_tls_and_what_is_unread_in_it_is_read(mosquitto, ca, tmp_path):
     broker = mosquitto(shipped(ca))
     store = Store(tmp_path / "events.db")
@@ -154,11 +171,9 @@ def test_events_go_out_over_tls_and_what_is_unread_in_it_is_read(mosquitto, ca, 
         with running(
             config(tmp_path, broker.port, tls=secured(ca), settle_s=0.2, drain_rate_hz=0, spread_s=0)
         ):
-            outbox = Outbox(tmp_path / "events.db")
             eventually(lambda: store.accept([event()]) and len(dash.heard) >= 301)
             link = plant_link.seen(tmp_path)
             assert (link.connected, link.words) == (True, f"127.0.0.1:{broker.port} with MQTT 5")
-        outbox.close()
 
 
 def refused(ours: Tls | None, port: int) -> Lost:
@@ -221,7 +236,7 @@ def test_a_certificate_renewed_on_disk_is_taken_at_once(mosquitto, ca, stranger,
     way = config(tmp_path, broker.port, tls=made, backoff_s=500, backoff_max_s=500, spread_s=0)
     with peer(ca, "dash-1", broker.port, listen=f"{OURS}/event/#") as dash, running(way):
         eventually(lambda: (link := plant_link.seen(tmp_path)) and "authority behind our" in link.words)
-        assert Outbox(tmp_path / "events.db").backlog() == 1
+        assert stored(tmp_path) == 1
         install(ca)
         eventually(lambda: dash.heard)
 
