@@ -285,8 +285,8 @@ class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     """MQTT keep-alive, s."""
     window: Annotated[int, Meta(ge=1, le=1000)] = 20
     """Messages that may wait for their PUBACK at once."""
-    backoff_s: Positive = 1.0
-    """First wait after a lost connection, s; doubles with jitter."""
+    backoff_s: Positive = 5.0
+    """Longest first wait, after a start and after a lost connection, s; random up to it; doubles."""
     backoff_max_s: Positive = 60.0
     """Longest wait between attempts, s."""
     settle_s: NotNegative = 10.0

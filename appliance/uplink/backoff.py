@@ -16,6 +16,10 @@ class Backoff:
         self._most_s = most_s
         self._limit_s = first_s
 
+    def first_s(self) -> float:
+        """Seconds to wait after a start: the power came back to others too."""
+        return random.uniform(0, self._first_s)
+
     def next_s(self, policy: Policy = Policy.BACK_OFF) -> float:
         """Seconds to wait before the next attempt."""
         if policy is Policy.WAIT_LONG:

@@ -62,7 +62,7 @@ class Broker:
         self._connection: Connection | None = None
         self._version5 = True
         self._silences = 0
-        self._attempt_s = -math.inf
+        self._attempt_s = time.monotonic() + self._backoff.first_s()
         self._expiry = ""
         self._brief = 0
         self._overflow_told_s = -math.inf

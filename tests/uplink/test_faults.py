@@ -7,17 +7,15 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from msgspec.structs import replace
-from running import Plant, config, event, eventually, running
+from running import Plant, config, event, eventually, running, stored
 from tiny_broker import OK_V5, TinyBroker, connack
 
 from appliance.store import Store
 from appliance.uplink import plant_link
 from appliance.uplink.backoff import Backoff
-from appliance.uplink.outbox import Outbox
 from appliance.uplink.reasons import Policy
 
 DISCONNECT = b"\xe0\x02"
@@ -31,11 +29,8 @@ def _short_waits(monkeypatch):
 
 
 @pytest.fixture
-def outbox(tmp_path) -> Iterator[Outbox]:
+def _one_event(tmp_path):
     Store(tmp_path / "events.db").accept([event()])
-    one = Outbox(tmp_path / "events.db")
-    yield one
-    one.close()
 
 
 def said(folder) -> str:
@@ -68,22 +63,24 @@ REFUSALS = {
 }
 
 
+@pytest.mark.usefixtures("_one_event")
 @pytest.mark.parametrize("fault", REFUSALS)
-def test_a_refusal_is_on_record_and_ends_by_itself(tmp_path, monkeypatch, outbox, fault):
+def test_a_refusal_is_on_record_and_ends_by_itself(tmp_path, monkeypatch, fault):
     monkeypatch.setattr("appliance.uplink.mqtt._CONNECT_S", 0.3)
     answer, words = REFUSALS[fault]
     well = threading.Event()
     broker = TinyBroker(lambda _: OK_V5 if well.is_set() else answer)
     with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
         eventually(lambda: words in said(tmp_path))
-        assert outbox.backlog() == 1
+        assert stored(tmp_path) == 1
         well.set()
-        eventually(lambda: outbox.backlog() == 0)
+        eventually(lambda: stored(tmp_path) == 0)
         assert said(tmp_path) == ""
     broker.close()
 
 
-def test_a_broker_gone_mad_costs_the_connection_and_nothing_else(tmp_path, monkeypatch, outbox):
+@pytest.mark.usefixtures("_one_event")
+def test_a_broker_gone_mad_costs_the_connection_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr("appliance.uplink.broker._STALL_S", 0.1)
     dice = random.Random(6)
     well = threading.Event()
@@ -97,7 +94,7 @@ def test_a_broker_gone_mad_costs_the_connection_and_nothing_else(tmp_path, monke
         eventually(lambda: len(broker.levels) > 20, within_s=20)
         well.set()
         broker.drop()
-        eventually(lambda: outbox.backlog() == 0)
+        eventually(lambda: stored(tmp_path) == 0)
     broker.close()
 
 
@@ -161,8 +158,7 @@ def test_a_frozen_network_is_left_and_what_it_swallowed_comes_again(mosquitto, t
         assert plant.events() == []
         valve.open.set()
         eventually(lambda: set(plant.events()) == set(accepted))
-        outbox = Outbox(tmp_path / "events.db")
-        eventually(lambda: outbox.backlog() == 0)
+        eventually(lambda: stored(tmp_path) == 0)
     valve.close()
     plant.close()
 
@@ -184,14 +180,16 @@ def test_two_appliances_of_one_name_are_told_and_tire_of_chasing_each_other(mosq
     plant.close()
 
 
-def test_a_name_that_does_not_resolve(tmp_path, outbox):
+@pytest.mark.usefixtures("_one_event")
+def test_a_name_that_does_not_resolve(tmp_path):
     way = config(tmp_path, 1883)
     with running(replace(way, uplink=replace(way.uplink, host="no-such-broker.invalid"))):
         eventually(lambda: "'no-such-broker.invalid' cannot be resolved" in said(tmp_path), within_s=15)
-    assert outbox.backlog() == 1
+    assert stored(tmp_path) == 1
 
 
-def test_a_name_server_that_is_silent_holds_up_nobody(tmp_path, monkeypatch, outbox):
+@pytest.mark.usefixtures("_one_event")
+def test_a_name_server_that_is_silent_holds_up_nobody(tmp_path, monkeypatch):
     answered = threading.Event()
     resolve = socket.getaddrinfo
 
@@ -206,7 +204,7 @@ def test_a_name_server_that_is_silent_holds_up_nobody(tmp_path, monkeypatch, out
         time.sleep(1.2)
         assert uplink.beats > before
         answered.set()
-        eventually(lambda: outbox.backlog() == 0)
+        eventually(lambda: stored(tmp_path) == 0)
     broker.close()
 
 

@@ -6,13 +6,12 @@ import pytest
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from running import config, event, eventually, running
+from running import config, event, eventually, running, stored
 from tiny_broker import OK_V5, TinyBroker
 
 from appliance.store import Store
 from appliance.uplink.broker import Broker
 from appliance.uplink.mqtt import Received
-from appliance.uplink.outbox import Outbox
 
 PREFIX = "pdm/v1/site/area/machine/appliance"
 
@@ -98,8 +97,7 @@ def test_a_flood_does_not_hold_up_the_drain(tmp_path):
     store = Store(tmp_path / "events.db")
     store.accept([event() for _ in range(40)])
     with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
-        outbox = Outbox(tmp_path / "events.db")
-        eventually(lambda: outbox.backlog() == 0)
+        eventually(lambda: stored(tmp_path) == 0)
     broker.close()
 
 

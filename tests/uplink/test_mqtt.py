@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from running import config, event, eventually, running
+from running import config, event, eventually, running, stored
 from tiny_broker import OK_V3, OK_V5, REFUSED_V5_AS_V3, TinyBroker, connack
 
 from appliance.config import Uplink
@@ -115,7 +115,7 @@ def test_a_puback_that_is_no_success_never_deletes_a_row(tiny, tmp_path, store, 
     alarms = store.accept([event() for _ in range(3)])
     outbox = Outbox(tmp_path / "events.db")
     with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
-        eventually(lambda: outbox.backlog() == 1)
+        eventually(lambda: stored(tmp_path) == 1)
         broker.drop()
         eventually(lambda: len(broker.levels) == 2)
         eventually(lambda: sum(topic.endswith("status") for topic, _ in broker.published) == 2)
@@ -132,8 +132,7 @@ def test_what_had_no_puback_is_sent_again_on_the_next_connection(tiny, tmp_path,
         eventually(lambda: any("event" in topic for topic, _ in broker.published))
         silent.set()
         broker.drop()
-        outbox = Outbox(tmp_path / "events.db")
-        eventually(lambda: outbox.backlog() == 0)
+        eventually(lambda: stored(tmp_path) == 0)
     assert sum("event" in topic for topic, _ in broker.published) == 2
 
 

@@ -167,13 +167,13 @@ def test_events_go_out_over_tls_and_what_is_unread_in_it_is_read(mosquitto, ca, 
     broker = mosquitto(shipped(ca))
     store = Store(tmp_path / "events.db")
     store.accept([event() for _ in range(300)])
-    with peer(ca, "dash-1", broker.port, listen=f"{OURS}/event/#") as dash:
-        with running(
-            config(tmp_path, broker.port, tls=secured(ca), settle_s=0.2, drain_rate_hz=0, spread_s=0)
-        ):
-            eventually(lambda: store.accept([event()]) and len(dash.heard) >= 301)
-            link = plant_link.seen(tmp_path)
-            assert (link.connected, link.words) == (True, f"127.0.0.1:{broker.port} with MQTT 5")
+    with (
+        peer(ca, "dash-1", broker.port, listen=f"{OURS}/event/#") as dash,
+        running(config(tmp_path, broker.port, tls=secured(ca), settle_s=0.2, drain_rate_hz=0, spread_s=0)),
+    ):
+        eventually(lambda: store.accept([event()]) and len(dash.heard) >= 301)
+        link = plant_link.seen(tmp_path)
+        assert (link.connected, link.words) == (True, f"127.0.0.1:{broker.port} with MQTT 5")
 
 
 def refused(ours: Tls | None, port: int) -> Lost:
@@ -221,7 +221,8 @@ def test_a_broker_that_is_not_the_plant_s_is_not_spoken_to(mosquitto, ca, strang
     assert "closed the connection without a CONNACK" in str(refused(None, late.port))
 
 
-def test_a_certificate_renewed_on_disk_is_taken_at_once(mosquitto, ca, stranger, tmp_path):
+def test_a_certificate_renewed_on_disk_is_taken_at_once(mosquitto, ca, stranger, tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.uplink.backoff.Backoff.first_s", lambda _: 0.0)
     broker = mosquitto(shipped(ca))
     made = Tls(ca_file=ca.pem, cert_file=tmp_path / "c.pem", key_file=tmp_path / "c.key")
     stranger.issue("appliance")
