@@ -81,6 +81,8 @@ class Sparkplug:
         self._silent_s = max(_SILENT_S, *(3 * one for one in (config.analysis.window_s, *periods_s)))
         self._heard_s: dict[str, float] = {}
         self._state: State | None = None
+        self._info: Info | None = None
+        self._complained_s = -math.inf
 
     @property
     def wants_write(self) -> bool:
@@ -119,17 +121,16 @@ class Sparkplug:
         self, samples: Sequence[Mapping[str, object]], state: State | None, info: Info | None, now_s: float
     ) -> None:
         """Take in what goes to the JSON topics: new telemetry, and the present state and info."""
-        try:
-            if info is not None:
-                self._about(info)
-            if state is not None and state is not self._state:
-                self._state = state
-                self._send(self._node.state(self._appliance(state, info), state.ts, _now_ms()))
-            for one in samples:
-                self._heard_s[str(one["sensor"])] = now_s
-                self._sample(_sample(one), now_s)
-        except Lost as fault:
-            self._lost(fault, now_s)
+        if info is not None and info is not self._info:
+            self._info = info
+            told = info.metrics.items()
+            self._node.units = {key: metric.unit for key, metric in told if isinstance(metric.unit, str)}
+        if state is not None and state is not self._state:
+            self._state = state
+            self._say(self._node.state(self._appliance(state), state.ts, _now_ms()), now_s)
+        for one in samples:
+            self._heard_s[str(one["sensor"])] = now_s
+            self._sample(_sample(one), now_s)
 
     def give_way(self, needed_bytes: int) -> None:
         """The disk is wanted for something more important."""
@@ -177,7 +178,7 @@ class Sparkplug:
         while connection.deaf:
             log.warning("Sparkplug: may not listen to %s (0x%02x)", *connection.deaf.pop())
         while connection.received:
-            self._hear_from_host(connection.received.popleft())
+            self._hear_from_host(connection.received.popleft(), now_s)
         if self._barrier.stalled(now_s):
             raise Lost("no PUBACK for the barrier")
         if self._born and not self._host.online:
@@ -192,21 +193,27 @@ class Sparkplug:
             topic = f"{prefix(self._config.machine)}/barrier"
             self._barrier.asked(connection.publish(topic, b"{}", retain=False), now_s)
 
-    def _hear_from_host(self, message: Received) -> None:
+    def _hear_from_host(self, message: Received, now_s: float) -> None:
         if message.topic != self._commands:
             verdict = self._host.hear(message.topic, message.payload)
             if verdict.fault:
-                log.warning("Sparkplug: %s: %s", message.topic, verdict.fault)
+                self._complain(f"{message.topic}: {verdict.fault}", now_s)
             return
         try:
             asked = wishes(message.payload)
         except ValueError as fault:
-            log.warning("Sparkplug: an NCMD that cannot be read: %s", fault)
+            self._complain(f"an NCMD that cannot be read: {fault}", now_s)
             return
         if asked.get(REBIRTH):
             self._node.births_due = True
         elif asked:
-            log.warning("Sparkplug: an NCMD for %s; only %s is obeyed", ", ".join(asked)[:200], REBIRTH)
+            self._complain(f"an NCMD for {', '.join(asked)[:200]!r}; only {REBIRTH} is obeyed", now_s)
+
+    def _complain(self, words: str, now_s: float) -> None:
+        """Once a second at most: a flood shall not fill the log."""
+        if now_s - self._complained_s >= 1.0:
+            self._complained_s = now_s
+            log.warning("Sparkplug: %s", words)
 
     def _give_birth(self, now_s: float) -> None:
         """Not more than once a second, however often it is asked for."""
@@ -237,17 +244,13 @@ class Sparkplug:
         messages = self._node.sample(sample, _now_ms())
         if self._born and not self._node.births_due:
             self._barrier.sent(sample)
-            self._send(messages)
+            self._say(messages, now_s)
         else:
             self._barrier.missed(sample, now_s)
 
-    def _about(self, info: Info) -> None:
-        units = {key: metric.unit for key, metric in info.metrics.items() if isinstance(metric.unit, str)}
-        self._node.units = units
-
-    def _appliance(self, state: State, info: Info | None) -> dict[str, Value | None]:
+    def _appliance(self, state: State) -> dict[str, Value | None]:
         shown = {key: value for key, value in msgspec.to_builtins(state).items() if key not in _NOT_METRICS}
-        site = self._config.machine
+        site, info = self._config.machine, self._info
         return {
             **dict.fromkeys(_AT_TIMES),
             **shown,
@@ -257,6 +260,13 @@ class Sparkplug:
             "Buffer/Samples": len(self._backlog),
             "Buffer/Evicted": self._backlog.evicted,
         }
+
+    def _say(self, messages: Sequence[Message], now_s: float) -> None:
+        """Send, if there is a connection; one that breaks meanwhile is given up."""
+        try:
+            self._send(messages)
+        except Lost as fault:
+            self._lost(fault, now_s)
 
     def _send(self, messages: Sequence[Message]) -> None:
         if self._connection is None:

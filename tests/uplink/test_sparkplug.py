@@ -6,7 +6,7 @@ import pytest
 from edge import Edge, Host, kind, sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tahu_schema import Payload
+from tahu_schema import Payload, read
 
 from appliance.uplink.primary_host import PrimaryHost
 from appliance.uplink.sparkplug import next_bdseq
@@ -31,7 +31,7 @@ def node(mosquitto, tmp_path):
     edge.close()
 
 
-def test_malformed_commands_neither_kill_nor_silence_it(node):
+def test_malformed_commands_neither_kill_nor_silence_it(node, caplog):
     edge, host = node
     chance = random.Random(1)
     asked = rebirth()
@@ -43,6 +43,7 @@ def test_malformed_commands_neither_kill_nor_silence_it(node):
     for payload in (b"", b"\x00" * 1000, chance.randbytes(100_000), b'{"rebirth":true}'):
         host.say(NCMD, payload)
     edge.turns(0.5)
+    assert 1 <= caplog.text.count("an NCMD") < 20
     births = edge.kinds().count("NBIRTH")
     edge.turns(1.1)
     edge.hear(sample("de", 2, vib_kurt=2.0))
@@ -93,6 +94,18 @@ def test_a_broker_that_forbids_the_barrier_is_asked_again_a_minute_later(mosquit
     edge.skew_s = 61.0
     edge.until(lambda: edge.kinds().count("barrier") == 2)
     edge.close()
+
+
+def test_samples_that_come_together_as_the_connection_breaks_are_all_told_later(node):
+    edge, _ = node
+    edge.turns(0.1)
+    edge.log.cut()
+    for n in range(2, 40):
+        edge.hear(*[sample("de", 10 * n + k, vib_kurt=float(10 * n + k)) for k in range(3)])
+    edge.until(lambda: edge.kinds().count("NBIRTH") == 2)
+    edge.until(lambda: not len(edge.backlog))
+    told = [one for message in edge.of("DBIRTH", "DDATA") for one in read(message.payload).metrics]
+    assert {one.timestamp for one in told} >= {10 * n + k for n in range(2, 40) for k in range(3)}
 
 
 def test_nothing_is_attempted_while_the_other_connection_is_down(mosquitto, tmp_path):
