@@ -80,6 +80,16 @@ def test_the_oldest_give_way_and_are_counted(opened):
     backlog.close()
 
 
+def test_it_gives_way_where_the_disk_is_wanted(opened):
+    backlog = opened()
+    backlog.add([sample(n, noise=hash((n, 1))) for n in range(1_200)], 0.0)
+    backlog.give_way(10_000)
+    left = taken(backlog)
+    assert left == list(range(1_200 - len(left), 1_200))
+    assert 0 < len(left) < 1_200
+    backlog.close()
+
+
 def test_a_damaged_file_is_begun_anew(opened, tmp_path):
     backlog = opened()
     backlog.add([sample(n) for n in range(60)], 0.0)
