@@ -159,6 +159,7 @@ def test_a_frozen_network_is_left_and_what_it_swallowed_comes_again(mosquitto, t
         valve.open.set()
         eventually(lambda: set(plant.events()) == set(accepted))
         eventually(lambda: stored(tmp_path) == 0)
+        assert all(status["online"] for status in plant.of("status")), "the will waits ten seconds for us"
     valve.close()
     plant.close()
 
