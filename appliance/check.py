@@ -46,6 +46,7 @@ def describe(path: Path) -> str:
             f"contacts: {_contacts(config)}",
             f"NOT OK: {config.limits.not_ok} after {config.limits.not_ok_delay_s:g} s",
             f"broker: {f'{up.host}:{up.port}' if up.enabled else 'none (uplink off)'}",
+            f"from the plant: {up.commands.in_words}",
             f"state: {config.state_dir}, run: {config.run_dir}, on stop: {config.on_stop}",
         )
     )

@@ -149,6 +149,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     return bench.run(as_json=arguments.json)
 
 
+def _provision(arguments: argparse.Namespace) -> int:
+    from appliance.desk import provision
+
+    return provision.run(arguments)
+
+
 def _model(arguments: argparse.Namespace) -> int:
     from appliance.desk import model
 
@@ -217,6 +223,12 @@ def _parser() -> argparse.ArgumentParser:
     _condition_commands(
         add("condition", _condition, "new operating conditions: what is gathered, is it normal?")
     )
+    text = "an identity towards the plant: key and request, or the signed certificate"
+    identity = add("provision", _provision, text)
+    _config_argument(identity)
+    identity.add_argument("--certificate", type=Path, metavar="FILE", help="what the authority signed")
+    identity.add_argument("--ca", type=Path, metavar="FILE", help="the authority's own certificate")
+    identity.add_argument("--broker", metavar="URL", help="as mqtts://broker.plant.example:8883")
     bench = add("bench", _bench, "features, inference and event store timed on this device")
     bench.add_argument("--json", action="store_true")
     return parser

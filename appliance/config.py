@@ -9,6 +9,9 @@ from appliance.accelerators import CpuAccelerator, EdgeTpuAccelerator
 from appliance.geometry import Geometry
 from appliance.models import Models
 from appliance.pins import AnyRelay, Inputs, SimRelay
+from appliance.plant_formats import HomeAssistant, Sparkplug
+from appliance.plant_tls import Tls
+from appliance.remote import Commands
 from appliance.sensors import (
     NotNegative,
     PeriodSeconds,
@@ -20,6 +23,7 @@ from appliance.sensors import (
     VibrationSensor,
     Whole,
 )
+from appliance.storage import Storage
 
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 NotOkPolicy = Literal["alert", "danger", "ignore"]
@@ -275,20 +279,32 @@ class Uplink(Struct, forbid_unknown_fields=True, frozen=True):
     """MQTT user; empty: anonymous."""
     password_file: Path | None = None
     """File with the MQTT password, readable by this user only."""
+    tls: Tls | None = None
+    """TLS; left out: none, and whoever is on the network may read along and write."""
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
     """MQTT keep-alive, s."""
     window: Annotated[int, Meta(ge=1, le=1000)] = 20
     """Messages that may wait for their PUBACK at once."""
-    backoff_s: Positive = 1.0
-    """First wait after a lost connection, s; doubles with jitter."""
+    backoff_s: Positive = 5.0
+    """Longest first wait, after a start and after a lost connection, s; random up to it; doubles."""
     backoff_max_s: Positive = 60.0
     """Longest wait between attempts, s."""
     settle_s: NotNegative = 10.0
     """Seconds the broker must outlive its PUBACK before an event counts as delivered; above its autosave."""
+    drain_rate_hz: Annotated[float, Meta(ge=0, le=100_000)] = 200.0
+    """Late messages per second at most, so that they do not crowd out live ones; 0: as fast as it goes."""
+    spread_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """Late messages wait a random time up to so long, so that a plant does not come back all at once, s."""
     state_period_s: Positive = 60.0
     """Seconds between state messages without a change."""
     health_period_s: Positive = 300.0
     """Seconds between health messages."""
+    sparkplug: Sparkplug = Sparkplug()
+    """The same data as a Sparkplug B edge node."""
+    homeassistant: HomeAssistant = HomeAssistant()
+    """Discovery by Home Assistant."""
+    commands: Commands = Commands()
+    """What the plant may ask for."""
 
 
 class Config(Struct, forbid_unknown_fields=True, frozen=True):
@@ -334,6 +350,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """What runs the model."""
     evidence: Evidence = Evidence()
     """The record of each alarm."""
+    storage: Storage = Storage()
+    """Events and history on disk."""
     uplink: Uplink = Uplink()
     """The plant's broker."""
 
@@ -346,6 +364,16 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     def store_path(self) -> Path:
         """The SQLite event store."""
         return self.state_dir / "events.db"
+
+    @property
+    def history_path(self) -> Path:
+        """The SQLite file of telemetry that could not be sent live."""
+        return self.state_dir / "history.db"
+
+    @property
+    def anchors_path(self) -> Path:
+        """Which wall time belongs to which boot time."""
+        return self.state_dir / "anchors.json"
 
     @property
     def device_key_path(self) -> Path:

@@ -151,6 +151,10 @@ def _uplink(uplink: Uplink) -> Iterator[Fault]:
     if uplink.backoff_max_s < uplink.backoff_s:
         found = f"{uplink.backoff_max_s:g} is below backoff_s {uplink.backoff_s:g}; expected the same or more"
         yield Fault(("uplink", "backoff_max_s"), f"{found}; correct one of them", (("uplink", "backoff_s"),))
+    # Whether the files of TLS are sound, the uplink says: the guard starts without them.
+    if uplink.tls and (uplink.tls.cert_file is None) != (uplink.tls.key_file is None):
+        given = "cert_file" if uplink.tls.cert_file else "key_file"
+        yield Fault(("uplink", "tls", given), "given alone; expected cert_file and key_file; add the other")
     path = uplink.password_file
     if path is None:
         return

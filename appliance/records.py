@@ -146,6 +146,19 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     delay_s: float | None = None
 
 
+class Spectrum(msgspec.Struct, frozen=True, tag=True):
+    """Velocity spectrum of one window, mm/s RMS of each line; their root sum square is the velocity.
+
+    first_hz: centre of the first line; step_hz: from line to line. at_mono_ns: end of the window.
+    """
+
+    sensor: str
+    at_mono_ns: int
+    first_hz: float
+    step_hz: float
+    lines_mms: tuple[float, ...]
+
+
 class EventKind(Enum):
     """Topic class of an event; trips leave first."""
 
@@ -165,6 +178,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something happened, once. id and seq are given by the store when it accepts the event.
 
     type: dotted, past tense ("alarm.raised", "trip.fired"). value, limit: in `unit`. who, why: of an act.
+    boot, at_boot_ns: the kernel's boot id and CLOCK_BOOTTIME, from which a true time can be found later.
+    time_error_ms: how far at_utc_ns may be off at most; None where nobody knew.
     """
 
     kind: EventKind
@@ -187,6 +202,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
     zone: Zone = ""
     hypotheses: tuple[Hypothesis, ...] = ()
+    boot: str = ""
+    at_boot_ns: int = 0
+    time_error_ms: float | None = None
     id: int = 0
     seq: int = 0
 
@@ -255,6 +273,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     score_latency_us: the same of window complete in memory -> its score judged.
     trip_latency_us: of the last trip, block in memory -> relay line written.
     log_seq, log_sha256: the last line of the event log, its head.
+    at_boot_ns, time_error_ms: as in Event. written_bytes: what the guard has had written to disk.
     reasons: why the relay is not energised. bypasses: so many since the box was made.
     """
 
@@ -283,6 +302,9 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     quantities: tuple[QuantityReading, ...] = ()
     log_seq: int = 0
     log_sha256: str = ""
+    at_boot_ns: int = 0
+    time_error_ms: float | None = None
+    written_bytes: int = 0
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
@@ -357,6 +379,22 @@ class ModelAct(msgspec.Struct, frozen=True, tag=True):
     why: str = ""
 
 
+class Offer(msgspec.Struct, frozen=True, tag=True):
+    """The plant offers analysis, through the guard, a model: the delta of a bundle (docs/MODELS.md)."""
+
+    sensor: str
+    delta: bytes
+    who: str
+    why: str
+
+
+class PlantAct(msgspec.Struct, frozen=True, tag=True):
+    """Uplink to guard, for the journal: the plant has asked for what the uplink itself does."""
+
+    message: str
+    who: str
+
+
 class Reply(msgspec.Struct, frozen=True, tag=True):
     """The guard's answer to a request."""
 
@@ -392,9 +430,20 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 Request = Reset | Bypass | Acknowledge | Shelve | ProofTest
-"""What a person may ask of the rack; each is answered with a Reply, as is Learn."""
+"""What a person may ask of the rack; each is answered with a Reply, as are Learn, Offer and PlantAct."""
 
-ToGuard = Hello | Score | ModelAct | Request | Learn
-FromGuard = SampleBlock | TemperatureReading | GuardState | Learn | Reply | Trace | Capture | Notice
+ToGuard = Hello | Score | Spectrum | ModelAct | Request | Learn | Offer | PlantAct
+FromGuard = (
+    SampleBlock
+    | TemperatureReading
+    | GuardState
+    | Spectrum
+    | Learn
+    | Offer
+    | Reply
+    | Trace
+    | Capture
+    | Notice
+)
 Message = ToGuard | FromGuard
 """Everything that travels on the guard's socket."""

@@ -6,6 +6,7 @@ Measured in power cuts (virtual machine, page cache lost): WAL with synchronous=
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -16,11 +17,10 @@ from pathlib import Path
 import msgspec
 
 from appliance.errors import StoreError
-from appliance.records import Event, EventKind
-
-PRIORITY = {EventKind.TRIP: 0, EventKind.ALARM: 1, EventKind.HEALTH: 2, EventKind.AUDIT: 2}
-"""Drain class of an event: smaller leaves first; in `id` order within a class."""
-CLASSES = sorted(set(PRIORITY.values()))
+from appliance.priority import CLASSES, PRIORITY
+from appliance.records import Event
+from appliance.salvage import Found, salvage
+from appliance.storage import Storage
 
 _APPLICATION_ID = 0x50444D31
 _BUSY_S = 5.0
@@ -34,13 +34,23 @@ _MOST_SET_ASIDE = 9
 _OUTBOX = """CREATE TABLE outbox(prio INTEGER NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL,
     payload BLOB NOT NULL, PRIMARY KEY (prio, id)) WITHOUT ROWID"""
 _JOURNAL = "CREATE TABLE journal(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, payload BLOB NOT NULL)"
+_TALLY = "CREATE TABLE tally(prio INTEGER PRIMARY KEY, evicted INTEGER NOT NULL, seq INTEGER NOT NULL)"
+_COUNT = """INSERT INTO tally VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET evicted = evicted + excluded.evicted, seq = excluded.seq"""
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 PRAGMA application_id = {_APPLICATION_ID};
 {_OUTBOX};
 {_JOURNAL};
+{_TALLY};
 COMMIT;
 """
+_EVICTED_AT_ONCE = 100
+_ROOM = 0.95
+"""Eviction makes more room than is needed at the moment, so that it is not for every event."""
+_JOURNAL_LEAST = 100
+_SEQ_GAP = 1000
+"""Where it is not known how far `seq` had come before damage, it goes on at the next multiple: a hole."""
 
 
 def is_damage(fault: sqlite3.Error) -> bool:
@@ -79,12 +89,21 @@ def _next_start(path: Path) -> int:
     if not 0 <= before < _MOST_STARTS:
         before = max(0, int(time.time()) - _SEED_EPOCH_S) // _SEED_STEP_S
     draft = file.with_suffix(".new")
-    with draft.open("w", encoding="ascii") as out:
-        out.write(str(before + 1))
+    try:
+        _write_through(draft, "w", before + 1)
+        draft.replace(file)
+    except OSError as fault:
+        if fault.errno != errno.ENOSPC or not file.exists():
+            raise
+        _write_through(file, "r+", before + 1)  # a full disk must not keep the guard from starting
+    return before + 1
+
+
+def _write_through(file: Path, mode: str, number: int) -> None:
+    with file.open(mode, encoding="ascii") as out:
+        out.write(str(number))
         out.flush()
         os.fsync(out.fileno())
-    draft.replace(file)
-    return before + 1
 
 
 def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
@@ -95,6 +114,7 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 4194304")
         db.execute("PRAGMA cache_size = -1000")
+        db.execute("PRAGMA secure_delete = OFF")  # overwriting what is deleted wears the card
         _verify(db)
     except UnicodeDecodeError as fault:  # SQLite's own message quotes a schema that is not text any more
         db.close()
@@ -123,7 +143,7 @@ def _verify(db: sqlite3.Connection) -> None:
     if verdict == "ok":
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     tables = {row[0] for row in db.execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema")}
-    if verdict == "ok" and tables != {_OUTBOX.encode(), _JOURNAL.encode()}:
+    if verdict == "ok" and tables != {part.encode() for part in (_OUTBOX, _JOURNAL, _TALLY)}:
         verdict = "tables that are not ours any more"
     if verdict != "ok":
         raise _broken(verdict)
@@ -168,28 +188,33 @@ class Store:
 
     start: this process's start counter, the upper half of every id it gives.
     set_aside: where damaged predecessors were put, by opening or by `accept`; empty if all is well.
-        The caller reports and clears it. In the new store `seq` begins at 1 again; ids go on increasing.
+        The caller reports and clears it. What could be read of them (`salvaged` events) is in the new store.
+        `seq` goes on; where it is not known how far it had come, at the next thousand. Ids go on increasing.
+    evicted: events that were never delivered because the bound was reached, since the store was made.
 
     Raises:
         StoreError: the path cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_bytes: int = Storage().events_bytes) -> None:
         self._path = path
-        self._given = 0
+        self._most_bytes = most_bytes
+        self._given = self._seq = 0
         self.set_aside: list[Path] = []
+        self.salvaged = 0
         if damage_mark(path).exists() and path.exists():
-            self.set_aside.append(_set_aside(path))
+            self._begin_anew()
+            return
         try:
             self._open()
         except sqlite3.DatabaseError:
-            self.set_aside.append(_set_aside(path))
-            self._open()
+            self._begin_anew()
 
     def accept(self, events: Sequence[Event]) -> list[Event]:
         """Make events durable in one transaction; returns them with `id` and `seq` given.
 
         Once it has returned they survive kill −9 and power cut. `seq` is contiguous over all events.
+        Where the store has reached its bound, the oldest of the least important class makes room.
 
         Raises:
             StoreError: disk full, or locked for more than 5 s; none of these events is stored.
@@ -213,10 +238,8 @@ class Store:
 
     def _open(self) -> None:
         self._db, self.start = open_database(self._path, "FULL")
-        newest = "SELECT seq FROM (SELECT seq FROM outbox WHERE prio = ? ORDER BY id DESC LIMIT 1)"
-        seqs = [row[0] for prio in CLASSES for row in self._db.execute(newest, (prio,))]
-        seqs += [row[0] for row in self._db.execute("SELECT seq FROM journal ORDER BY id DESC LIMIT 1")]
-        self._seq = max(seqs, default=0)
+        self._seq = max(self._seq, newest_seq(self._db))
+        self.evicted: int = evicted(self._db)
         self._given = 0
 
     def _may_only_be_read(self, fault: sqlite3.Error) -> bool:
@@ -225,9 +248,23 @@ class Store:
         return refused and os.access(self._path, os.W_OK)
 
     def _begin_anew(self) -> None:
-        self._db.close()
+        """A new file with what can be read of the damaged one, which is kept for a person to look into."""
+        if known := self._seq:
+            self._db.close()
         self.set_aside.append(_set_aside(self._path))
         self._open()
+        with contextlib.suppress(OSError, sqlite3.Error), _locked(self._path.parent), self._db:
+            self._db.execute("BEGIN IMMEDIATE")  # all or nothing: what cannot be read now is still set aside
+            for found in salvage(self.set_aside[-1]):
+                self._take_back(found)
+        if not known:
+            self._seq = -(-newest_seq(self._db) // _SEQ_GAP) * _SEQ_GAP
+
+    def _take_back(self, found: Found) -> None:
+        if found.prio is None:
+            self._db.execute("INSERT OR IGNORE INTO journal VALUES (?, ?, ?)", found[1:])
+            return
+        self.salvaged += self._db.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?)", found).rowcount
 
     def _insert(self, events: Sequence[Event]) -> list[Event]:
         stored = [
@@ -235,15 +272,64 @@ class Store:
             for n, event in enumerate(events, start=1)
         ]
         rows = [(PRIORITY[event.kind], event.id, event.seq, msgspec.json.encode(event)) for event in stored]
+        gone = 0
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            if self._used_bytes() > self._most_bytes:
+                gone = self._make_room()
             self._db.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?)", rows)
         self._given += len(events)
         self._seq += len(events)
+        self.evicted += gone
         return stored
+
+    def _used_bytes(self) -> int:
+        pages, free, size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def _make_room(self) -> int:
+        """Delete what was delivered, then the oldest of the least important class; returns events evicted."""
+        enough = self._most_bytes * _ROOM
+        oldest = "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT ?)"
+        kept = self._db.execute("SELECT count(*) FROM journal").fetchone()[0]
+        while self._used_bytes() > enough and kept > _JOURNAL_LEAST:
+            kept -= self._db.execute(oldest, (min(_EVICTED_AT_ONCE, kept - _JOURNAL_LEAST),)).rowcount
+        first = "SELECT id FROM outbox WHERE prio = ? ORDER BY id LIMIT ?"
+        gone = 0
+        for prio in reversed(CLASSES):
+            of_class = 0
+            while self._used_bytes() > enough:
+                last = self._db.execute(first, (prio, _EVICTED_AT_ONCE)).fetchall()
+                if not last:
+                    break
+                of_class += self._db.execute(
+                    "DELETE FROM outbox WHERE prio = ? AND id <= ?", (prio, last[-1][0])
+                ).rowcount
+            if of_class:
+                self._db.execute(_COUNT, (prio, of_class, self._seq))
+            gone += of_class
+        return gone
 
     def _refusal(self, fault: sqlite3.Error) -> StoreError:
         return StoreError(
             f"{self._path}: the event was not stored: {fault}; expected room and a free lock within "
             f"{_BUSY_S:.0f} s; check the free space of state_dir"
         )
+
+
+def newest_seq(db: sqlite3.Connection) -> int:
+    """The last `seq` that was given, whatever has left since."""
+    newest = "SELECT seq FROM (SELECT seq FROM outbox WHERE prio = ? ORDER BY id DESC LIMIT 1)"
+    seqs = [row[0] for prio in CLASSES for row in db.execute(newest, (prio,))]
+    seqs += [row[0] for row in db.execute("SELECT seq FROM journal ORDER BY id DESC LIMIT 1")]
+    seqs += [row[0] for row in db.execute("SELECT max(seq) FROM tally") if row[0]]
+    return max(seqs, default=0)
+
+
+def evicted(db: sqlite3.Connection) -> int:
+    """Events that were never delivered because the store had reached its bound, since it was made."""
+    total: int = db.execute("SELECT coalesce(sum(evicted), 0) FROM tally").fetchone()[0]
+    return total

@@ -148,6 +148,10 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
         "[uplink]\npassword_file = 'password'\n",
         [(2, "uplink.password_file", "without username"), (2, "uplink.password_file", "cannot be read")],
     ),
+    "a certificate without its key": (
+        "[uplink.tls]\ncert_file = 'device.pem'\n",
+        [(2, "uplink.tls.cert_file", "given alone; expected cert_file and key_file")],
+    ),
     "a recording that is not there": (
         "[[vibration]]\ndriver = 'recording'\nname = 'de'\npath = 'a.wav'\n",
         [(4, "vibration[0].path", "a.wav' is no file")],

@@ -52,9 +52,15 @@ def test_describe_names_what_a_person_looks_for(tmp_path: Path) -> None:
         "channel de.peak: Alert 80 m/s2 (default), Danger 120 m/s2 (default) after 1 s",
         "channel de.score: not watched",
         "broker: mq:1883",
+        "from the plant: nothing",
     ):
         assert part in words
     assert "broker: none" in describe(written(tmp_path, "uplink.enabled = false\n"))
+    asked = '[uplink.commands]\nallow = ["reset", "ack", "evidence"]\nwaveforms = true\n'
+    lacking = 'from the plant: ack, evidence, reset (refused: trip_reset is "only at the machine")\n'
+    assert lacking in describe(written(tmp_path, asked))
+    both = asked + 'trip_reset = "from afar, nobody can reach the machine"\n'
+    assert "from the plant: ack, evidence, reset\n" in describe(written(tmp_path, both))
 
 
 WRONG = st.one_of(

@@ -32,7 +32,8 @@ FORBIDDEN_AT_RUN_TIME = {
 
 # The signal and model code: arrays in, arrays out.
 PURE = (
-    "window", "fft", "spectrum", "envelope", "features", "speed", "statistics", "state", "standard",
+    "window", "fft", "spectrum", "velocity_lines", "envelope", "features", "speed", "statistics", "state",
+    "standard",
     "autoencoder", "quantize", "scorer", "explain", "baseline",
     "tail", "memory", "condition", "novelty", "adapt", "drift", "steadiness", "gathering",
     "slow_change", "adaptation",

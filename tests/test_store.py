@@ -175,7 +175,8 @@ def test_damage_found_by_the_drain_is_set_aside_at_the_next_event(path):
     assert store.set_aside == [path.with_name("events.db.damaged-1")]
     assert new.id > old.id
     assert outbox.replaced
-    assert [row.key[1] for row in Outbox(path).pending({}, 10)] == [new.id]
+    assert [row.key[1] for row in Outbox(path).pending({}, 10)] == [old.id, new.id]
+    assert (store.salvaged, new.seq) == (1, 2)
     assert [row.key[1] for row in Outbox(store.set_aside[0]).pending({}, 10)] == [old.id]
 
 
@@ -226,3 +227,106 @@ def test_a_full_disk_is_refused_and_nothing_half_written(path):
     store._db.execute("PRAGMA max_page_count = 100000")
     assert store.accept([event()])[0].seq == 2
     assert Outbox(path).backlog() == 2
+
+
+def rows_of(path: Path) -> list[tuple[int, int]]:
+    """(class, seq) of what is on its way, in the order in which it leaves."""
+    with sqlite3.connect(path) as db:
+        return db.execute("SELECT prio, seq FROM outbox ORDER BY prio, id").fetchall()
+
+
+def test_a_full_store_evicts_the_oldest_of_the_least_important_and_counts_each(path):
+    store = Store(path, most_bytes=300_000)
+    kinds = [EventKind.HEALTH, EventKind.ALARM, EventKind.TRIP, EventKind.AUDIT]
+    accepted: dict[int, int] = {}
+    for n in range(600):
+        for one in store.accept([event(kind, "x" * 100) for kind in kinds[: 3 + n % 2]]):
+            accepted[one.seq] = {"trip": 0, "alarm": 1}.get(one.kind.value, 2)
+    left = rows_of(path)
+    assert store.evicted == len(accepted) - len(left) > 1000
+    by_class = {prio: [seq for of, seq in left if of == prio] for prio in (0, 1, 2)}
+    assert by_class[0] == [seq for seq, prio in accepted.items() if prio == 0]  # no trip is gone
+    alarms = [seq for seq, prio in accepted.items() if prio == 1]
+    assert 0 < len(by_class[1]) < len(alarms)
+    assert by_class[1] == alarms[-len(by_class[1]) :]  # the newest are left
+    assert len(by_class[2]) < 100  # those that came since room was made
+    assert path.stat().st_size < 400_000
+    store.close()
+    again = Store(path)
+    assert again.evicted == len(accepted) - len(left)
+    assert again.accept([event()])[0].seq == len(accepted) + 1
+
+
+def test_trips_are_evicted_only_when_nothing_else_is_left(path):
+    store = Store(path, most_bytes=150_000)
+    alarms = store.accept([event(message="x" * 100) for _ in range(50)])
+    store.accept([event(EventKind.TRIP, "x" * 100) for _ in range(1000)])
+    last = store.accept([event(EventKind.TRIP)])[0]
+    left = rows_of(path)
+    assert {prio for prio, _ in left} == {0}
+    assert left[-1] == (0, last.seq)
+    assert store.evicted == len(alarms) + 1001 - len(left) > len(alarms)
+
+
+def test_what_was_delivered_makes_room_before_anything_is_evicted(path):
+    store, outbox = Store(path, most_bytes=300_000), Outbox(path)
+    for _ in range(20):
+        store.accept([event(message="x" * 100) for _ in range(100)])
+        outbox.delivered([row.key for row in outbox.pending({}, 100)])
+    assert store.evicted == 0
+    assert store.accept([event()])[0].seq == 2001
+
+
+def fill(path: Path, rows: int) -> dict[int, int]:
+    """Events of all kinds in the file itself, none in the WAL: id -> seq."""
+    store = Store(path)
+    kinds = list(EventKind)
+    accepted = {e.id: e.seq for n in range(rows) for e in store.accept([event(kinds[n % 4], "x" * 100)])}
+    store.close()
+    return accepted
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_damaged_page_costs_no_more_than_the_rows_below_it(path, seed):
+    """One page of the file overwritten: all rows that were elsewhere are in the new store."""
+    accepted = fill(path, 800)
+    pages = path.stat().st_size // 4096
+    page = 4 + seed * (pages - 4) // 6  # the first hold the schema and the roots
+    with path.open("r+b") as file:
+        file.seek(page * 4096)
+        file.write(os.urandom(4096))
+    store = Store(path)
+    new = store.accept([event()])[0]
+    assert len(store.set_aside) == 1
+    left = {row.key[1] for row in Outbox(path).pending({}, 10**6)} - {new.id}
+    assert left <= accepted.keys()
+    assert store.salvaged == len(left) >= len(accepted) - (200 if seed == 3 else 15)  # 3: a page of the index
+    assert new.seq == 1001  # a hole says that something may be missing
+    assert new.id > max(left)
+
+
+def test_a_file_cut_short_gives_back_what_is_before_the_cut(path):
+    accepted = fill(path, 800)
+    os.truncate(path, path.stat().st_size * 3 // 4)
+    store = Store(path)
+    assert store.accept([event()])[0].seq == 1001
+    left = {row.key[1]: row.key[0] for row in Outbox(path).pending({}, 10**6)}
+    assert store.salvaged == len(left) - 1 > 100  # the index lay behind the cut
+    assert len(left.keys() & accepted.keys()) == store.salvaged
+
+
+def test_a_torn_end_of_the_log_loses_nothing_that_was_accepted_before_it(path):
+    """What a power cut leaves behind the last commit: half a frame, or rubbish."""
+    store = Store(path)
+    accepted = [e.seq for _ in range(20) for e in store.accept([event()])]
+    wal = path.with_name("events.db-wal")
+    copied = wal.read_bytes()
+    for tail in (os.urandom(4120), copied[32 : 32 + 2000], b"\0" * 9000):
+        copy = path.parent / "copy" / "events.db"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        copy.with_name("events.db-wal").write_bytes(copied + tail)
+        again = Store(copy)
+        assert again.set_aside == []
+        assert [seq for _, seq in rows_of(copy)] == accepted
+        again.close()

@@ -137,9 +137,14 @@ def add(slots: Path, act: Act) -> None:
         os.fsync(file.fileno())
 
 
+def iso(at: datetime) -> str:
+    """UTC as manifests and acts write it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def note(slots: Path, what: str, model: str, who: str, why: str = "") -> None:
     """Keep an act of now. Raises OSError."""
-    add(slots, Act(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), what, model, who, why))
+    add(slots, Act(iso(datetime.now(UTC)), what, model, who, why))
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from appliance import wire
 from appliance.analysis import base as bases
 from appliance.analysis import bundle as bundles
-from appliance.analysis import slots
+from appliance.analysis import intake, slots
 from appliance.analysis.accelerated import Acceleration
 from appliance.analysis.adapter import Adapter
 from appliance.analysis.bundle import Bundle
@@ -15,16 +15,19 @@ from appliance.analysis.learning import Learner
 from appliance.analysis.recorder import Recorder
 from appliance.analysis.rollout import Rollout
 from appliance.analysis.stream import SensorStream
+from appliance.analysis.velocity_lines import velocity_lines
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import GuardState, Hello, Learn, ModelAct, SampleBlock
+from appliance.records import GuardState, Hello, Learn, ModelAct, Offer, SampleBlock, Score
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
 _MOST_ACTS = 100
 """Kept while no guard is there; the oldest go first."""
+_SPECTRUM_NS = 60_000_000_000
+"""From one spectrum to the next, machine time."""
 
 
 class Analysis:
@@ -37,6 +40,7 @@ class Analysis:
         self._streams: dict[str, SensorStream] = {}
         self._rollouts: dict[str, Rollout] = {}
         self._bases: dict[str, Bundle | None] = {}
+        self._spectrum_due_ns: dict[str, int] = {}
         self.acceleration = Acceleration(config.accelerator)
         self._recorder = recorder
         self._acts: deque[ModelAct] = deque(maxlen=_MOST_ACTS)
@@ -67,6 +71,7 @@ class Analysis:
 
     def _follow(self, worker: Worker, link: wire.Link) -> None:
         self._streams.clear()  # a new guard numbers its blocks anew
+        self._spectrum_due_ns.clear()
         while not worker.stop.is_set():
             worker.beat()
             while self._acts:
@@ -83,6 +88,8 @@ class Analysis:
                         self._adapters[sensor].follow(message)
                 elif isinstance(message, Learn):
                     self._asked(message)
+                elif isinstance(message, Offer):
+                    self.tell(intake.offered(message, self._config))
 
     def _asked(self, request: Learn) -> None:
         """A person asks, through the guard, to learn."""
@@ -103,11 +110,21 @@ class Analysis:
             told = self.acceleration.told(score)
             link.send(told)
             self._recorder.window(told, stream.features.get(score.t1_mono_ns, ()))
+            self._show_spectrum(link, stream, score)
         if self._rollouts[block.sensor].follow(stream):
             del self._streams[block.sensor]
             return
         self._learners[block.sensor].turn(stream)
         self._adapters[block.sensor].turn(stream)
+
+    def _show_spectrum(self, link: wire.Link, stream: SensorStream, score: Score) -> None:
+        """Now and then, for people who look."""
+        due_ns = self._spectrum_due_ns.get(stream.sensor, 0)
+        if stream.latest is None or score.t1_mono_ns not in stream.features or score.t1_mono_ns < due_ns:
+            return
+        self._spectrum_due_ns[stream.sensor] = score.t1_mono_ns + _SPECTRUM_NS
+        if spectrum := velocity_lines(stream.sensor, score.t1_mono_ns, stream.latest):
+            link.send(spectrum)
 
     def _open(self, block: SampleBlock) -> SensorStream:
         """The stream of a sensor: with its bundle in force, or learning where there is none that fits."""

@@ -115,6 +115,11 @@ class Velocity:
         omega = 2 * np.pi * np.arange(first, last) * rate_hz / n
         self._per_power: F32 = (1e6 / omega**2).astype(np.float32)
 
+    def squares_mms2(self, power: F32) -> F32:
+        """Mean square of each bin of the band: (axes, all bins) m²/s⁴ -> (axes, bins) mm²/s²."""
+        squares: F32 = power[:, self.bins] * self._per_power
+        return squares
+
     def rms_mms(self, power: F32) -> F32:
         """(axes, bins) m²/s⁴ -> (axes,) mm/s."""
         mean_square: F32 = power[:, self.bins] @ self._per_power

@@ -100,6 +100,8 @@ class SensorStream:
         self._state = MachineState.UNKNOWN
         self.gathering: Gathering | None = None
         """What is gathered for learning, if anything is; without a bundle always."""
+        self.latest: Analysed | None = None
+        """The last usable window."""
         self.features: dict[int, tuple[float, ...]] = {}
         """Of each usable window of the last push, by its end (t1_mono_ns)."""
         if bundle is not None:
@@ -146,6 +148,7 @@ class SensorStream:
             analysed = self.extractor.analyse(window.accel, window.rate_hz)
         except ValueError:  # its clock is far off nominal, or it holds what no sensor measures
             return self._unusable(window)
+        self.latest = analysed
         self.features[window.t1_mono_ns] = tuple(analysed.features.tolist())
         metrics = self.extractor.metrics(analysed, *self._geometry.speed_hz)
         level = level_of(metrics)

@@ -4,13 +4,13 @@ import argparse
 import getpass
 import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from appliance import check
 from appliance.analysis import bundle as bundles
-from appliance.analysis import delta, ledger, provenance, signature, slots
+from appliance.analysis import delta, intake, ledger, provenance, signature, slots
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.ledger import Trial
 from appliance.config import Config
@@ -20,11 +20,12 @@ from appliance.records import ModelAct
 
 _SHOWN_ACTS = 5
 _PATIENCE_S = 3.0
+_Act = Callable[[argparse.Namespace], None]
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what `arguments.act` says; exit status 0. Raises ApplianceError with the reason of a refusal."""
-    acts: dict[str, Callable[[argparse.Namespace], None]] = {
+    acts: dict[str, _Act] = {
         "list": _list,
         "show": _show,
         "install": _install,
@@ -68,16 +69,8 @@ def _show(arguments: argparse.Namespace) -> None:
 def _install(arguments: argparse.Namespace) -> None:
     config, folder = _place(arguments)
     bundle = _offered(arguments.bundle, folder)
-    ours = signature.public_key(signature.own_key(config.device_key_path))
     sensor = folder.name
-    provenance.admit(
-        bundle,
-        machine=config.machine_of(sensor),
-        trusted={ours, *map(signature.trusted_key, config.models.trusted)},
-        seen=ledger.serials(folder),
-        now=_iso(datetime.now(UTC)),
-    )
-    slot = slots.offer(bundle, folder)
+    slot = intake.admit(bundle, config, sensor)
     _note(arguments, folder, "installed", f"installed as {slot}", bundle.id)
     if slot == slots.ACTIVE:
         print(f"{sensor}: {bundle.id} is in force: there was none to compare it with")
@@ -157,7 +150,7 @@ def _sign(arguments: argparse.Namespace) -> None:
     if arguments.serial < 1 or arguments.days < 0:
         raise ApplianceError("--serial: expected 1 or more; --days: 0 (for ever) or more; correct them")
     key = signature.own_key(arguments.key)
-    until = _iso(datetime.now(UTC) + timedelta(days=arguments.days)) if arguments.days else ""
+    until = ledger.iso(datetime.now(UTC) + timedelta(days=arguments.days)) if arguments.days else ""
     bundle = provenance.issue(
         bundles.load(arguments.bundle),
         key,
@@ -185,18 +178,9 @@ def _offered(path: Path, folder: Path) -> Bundle:
             f"{path}: cannot be read ({fault.strerror}), expected a bundle or a delta; correct it"
         ) from fault
     try:
-        return delta.apply(data, list(_sound(folder)))
+        return delta.apply(data, list(intake.parents(folder, print)))
     except BundleError as fault:
         raise BundleError(f"{path}: {fault}") from fault
-
-
-def _sound(folder: Path) -> Iterator[Bundle]:
-    for slot in slots.SLOTS:
-        if slots.target(folder, slot) is not None:
-            try:
-                yield bundles.load(folder / slot)
-            except BundleError as fault:
-                print(f"{slot} is passed over: {fault}")
 
 
 def _in_slot(folder: Path, slot: str) -> Bundle:
@@ -263,7 +247,3 @@ def _note(arguments: argparse.Namespace, folder: Path, event: str, what: str, mo
         requests.event(link, sensor, (kind,), _PATIENCE_S)  # a link closed sooner would take it along
     finally:
         link.close()
-
-
-def _iso(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

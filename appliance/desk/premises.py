@@ -13,13 +13,14 @@ from appliance.analysis import slots
 from appliance.analysis.accelerated import Acceleration, golden
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.stream import SensorStream
-from appliance.clock import kernel_synchronised
+from appliance.clock import kernel_clock
 from appliance.config import Analysis, Config
 from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError, BundleError
 from appliance.sensors import VibrationSensor
-from appliance.uplink.broker import read_password
-from appliance.uplink.mqtt import Connection, Lost
+from appliance.uplink.credentials import Credentials, Shown
+from appliance.uplink.mqtt import Connection, Will
+from appliance.uplink.reasons import Lost
 from appliance.uplink.topics import prefix
 
 _WRITES, _WRITE_BYTES = 50, 4096
@@ -29,7 +30,7 @@ _LEAST_FREE_MB = 100.0
 
 def clock() -> Finding:
     """Whether the wall clock may be believed."""
-    if kernel_synchronised():
+    if kernel_clock().synchronised:
         return ok("clock", "synchronised")
     return note("clock", "running free; expected NTP or an RTC; times of events are estimates until then")
 
@@ -124,17 +125,16 @@ def broker(config: Config) -> Finding:
         return note("broker", "uplink.enabled is false: events stay on disk")
     where = f"{up.host}:{up.port}"
     try:
-        password = read_password(up.password_file)
-        version = _greeted(config, password)
+        version = _greeted(config, Credentials(up).read())
     except (ApplianceError, Lost) as fault:
         return fail("broker", f"{fault}; expected a broker at {where}; check uplink and the network")
     return ok("broker", f"{where} took the connection, MQTT {version}")
 
 
-def _greeted(config: Config, password: str | None) -> str:
+def _greeted(config: Config, shown: Shown) -> str:
     """Connect, wait for the CONNACK, say goodbye; the version of MQTT that was taken. Raises Lost."""
-    name, will = f"{config.machine.device}-selftest", (f"{prefix(config.machine)}/selftest", b"")
-    link = Connection(config.uplink, name, will, password=password)
+    name, will = f"{config.machine.device}-selftest", Will(f"{prefix(config.machine)}/selftest", b"")
+    link = Connection(config.uplink, name, will, shown=shown)
     try:
         _wait(link)
     except Lost:
@@ -142,7 +142,7 @@ def _greeted(config: Config, password: str | None) -> str:
             raise
     else:
         return "5"
-    link = Connection(config.uplink, name, will, password=password, version5=False)
+    link = Connection(config.uplink, name, will, shown=shown, version5=False)
     _wait(link)
     return "3.1.1"
 

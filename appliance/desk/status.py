@@ -1,19 +1,35 @@
 """`appliance status`: what the running guard sees, on one page."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from appliance import check
+from appliance.config import Config
 from appliance.desk import requests
 from appliance.records import BypassState, ChannelState, GuardState, TripGroupState
+from appliance.uplink import plant_link
 
 
 def show(config: Path, *, as_json: bool) -> int:
     """Print what the guard sees; exit status 0 normal, 1 Alert, 2 Danger or tripped."""
     state = requests.state(config)
-    print(msgspec.json.encode(state).decode() if as_json else "\n".join(_page(state)))
+    page = [*_page(state), *_plant(check.load(config))]
+    print(msgspec.json.encode(state).decode() if as_json else "\n".join(page))
     return 2 if state.tripped else int(state.level)
+
+
+def _plant(config: Config) -> Iterator[str]:
+    if not config.uplink.enabled:
+        return
+    link = plant_link.seen(config.run_dir)
+    if link is None:
+        yield "plant    the uplink is not running: events stay on disk"
+        return
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(link.since_utc_ns // 1_000_000_000))
+    yield f"plant    {'connected to' if link.connected else 'NOT CONNECTED:'} {link.words}, since {since}"
 
 
 def _page(state: GuardState) -> Iterator[str]:

@@ -5,7 +5,9 @@ stands in the log. Neither of the two waits for the other: a full disk or a lock
 """
 
 import logging
+import math
 import queue
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from appliance.guard import latch as latches
 from appliance.guard.chain import Head
 from appliance.guard.journal import Journal, belongs
 from appliance.records import Event, EventKind, Severity
+from appliance.storage import Storage
 from appliance.store import Store
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ _STALL_S = 30.0
 _RETRY_LATCH_S = 0.5
 _RETRY_STORE_S = 1.0
 _LOGGED_AT_ONCE = 100
+_TELL_EVICTIONS_S = 3600.0
 
 Note = Callable[[EventKind, str, str, Severity], None]
 
@@ -32,13 +36,20 @@ class Durable:
     """Takes latch and events without ever blocking. accepted: events that the store holds so far."""
 
     def __init__(
-        self, store: Path, journal: Journal, latch: Path, note: Note, stored: Callable[[Event], None]
+        self,
+        store: Path,
+        journal: Journal,
+        latch: Path,
+        note: Note,
+        stored: Callable[[Event], None],
+        most_bytes: int = Storage().events_bytes,
     ) -> None:
         """note: makes an event of what went wrong here. stored: hears every event once it is durable.
 
         Raises StoreError.
         """
-        self._store = Store(store)
+        self._store = Store(store, most_bytes)
+        self._evicted_told = (self._store.evicted, -math.inf)
         self._journal = journal
         self._unlogged: list[Event] = []
         self._left_out = 0
@@ -173,10 +184,25 @@ class Durable:
 
     def _tell_of_losses(self) -> None:
         for path in self._store.set_aside:
-            found = f"the event store was damaged and is begun anew; the old one is kept as {path}"
+            found = (
+                f"the event store was damaged and is begun anew with {self._store.salvaged} events of it "
+                f"that were on their way; the old one is kept as {path}"
+            )
             self._note(EventKind.HEALTH, "store.damaged", found, "critical")
         self._store.set_aside.clear()
+        self._store.salvaged = 0
+        self._tell_of_evictions()
         if self._lost:
             found = f"{self._lost} events lost: the store refused them for too long"
             self._lost = 0
             self._note(EventKind.HEALTH, "events.lost", found, "critical")
+
+    def _tell_of_evictions(self) -> None:
+        """At once, then once an hour while they go on: each such event takes the place of another."""
+        told, told_s = self._evicted_told
+        gone, now_s = self._store.evicted, time.monotonic()
+        if gone == told or now_s - told_s < _TELL_EVICTIONS_S:
+            return
+        self._evicted_told = (gone, now_s)
+        found = f"the event store is full: {gone} events evicted so far, the least important and oldest first"
+        self._note(EventKind.HEALTH, "buffer.evicted", f"{found}; bring the broker back", "critical")

@@ -19,18 +19,21 @@ from appliance.records import (
     Message,
     ModelAct,
     Notice,
+    Offer,
+    PlantAct,
     Reply,
     Request,
     SampleBlock,
     Score,
+    Spectrum,
     TemperatureReading,
     Trace,
 )
 
 _HEARS: dict[str, tuple[type, ...]] = {
-    "analysis": (SampleBlock, GuardState, Learn),
+    "analysis": (SampleBlock, GuardState, Learn, Offer),
     "evidence": (SampleBlock, TemperatureReading, GuardState, Trace, Notice, Capture),
-    "uplink": (GuardState, Notice),
+    "uplink": (GuardState, Notice, Spectrum),
     "status": (GuardState, Notice),
 }
 _LEARN = {
@@ -45,17 +48,23 @@ _BREATH_S = 0.001
 _NOT_OURS = (
     "refused: the guard hears only root, its own user and the members of its group; ask as one of them"
 )
+_NOT_FROM_AFAR = "refused: not over the network; ask at the machine, or see [uplink.commands]"
 
 
 class Feed:
     """The guard's socket and everyone connected to it."""
 
     def __init__(
-        self, listener: wire.Listener, protection: Protection, state: Callable[[], GuardState]
+        self,
+        listener: wire.Listener,
+        protection: Protection,
+        state: Callable[[], GuardState],
+        from_plant: tuple[type, ...] = (),
     ) -> None:
-        """state: what a newcomer hears first."""
+        """state: what a newcomer hears first. from_plant: the requests that are taken from the uplink."""
         self._listener = listener
         self._state = state
+        self._from_plant = from_plant
         self._protection = protection
         self._roles: dict[wire.Link, str] = {}
         self._lock = threading.Lock()
@@ -134,36 +143,48 @@ class Feed:
                     return False
                 if isinstance(message, Score):
                     self._protection.score(message, time.perf_counter_ns())
+                elif isinstance(message, Spectrum):
+                    self.publish(message)
                 elif isinstance(message, ModelAct):
                     self._note(message)
-                elif isinstance(message, Request | Learn):
-                    link.send(self._answer(message))
+                elif isinstance(message, Request | Learn | Offer | PlantAct):
+                    self._reply(link, self._answer(message, self._roles[link]))
         except wire.Closed:
             self._drop(link)
             return False
         return True
 
-    def _answer(self, request: Request | Learn) -> Reply:
+    def _reply(self, link: wire.Link, reply: Reply) -> None:
+        """Raises Closed: it does not read, and its next reply would look like this one."""
+        if not link.send(reply):
+            raise wire.Closed("a reply was not taken")
+
+    def _answer(self, request: Request | Learn | Offer | PlantAct, role: str) -> Reply:
+        if role == "uplink" and not isinstance(request, self._from_plant):
+            return Reply(ok=False, message=_NOT_FROM_AFAR)
         if fault := unfit(request):
             return Reply(ok=False, message=f"refused: {fault}")
-        if isinstance(request, Learn):
-            return self._learn(request)
+        if isinstance(request, Learn | Offer):
+            return self._pass_on(request)
+        if isinstance(request, PlantAct):
+            self._protection.note(EventKind.AUDIT, "plant.asked", request.message, who=request.who)
+            return Reply(ok=True, message="noted")
         return self._protection.ask(request)
 
-    def _learn(self, request: Learn) -> Reply:
+    def _pass_on(self, request: Learn | Offer) -> Reply:
+        """To analysis, which tells by events what becomes of it."""
         with self._lock:
             there = "analysis" in self._roles.values()
         if not there:
             return Reply(ok=False, message="refused: no analysis is connected; see that it runs, ask again")
         self.publish(request)
-        self._protection.note(
-            EventKind.AUDIT,
-            "learn.asked",
-            f"{request.sensor or 'every sensor'}: {_LEARN[request.act]}",
-            who=request.who,
-            why=request.why,
-        )
-        return Reply(ok=True, message=f"asked: {_LEARN[request.act]}")
+        if isinstance(request, Learn):
+            asked, words = "learn.asked", _LEARN[request.act]
+        else:
+            asked, words = "model.offered", f"try a model, delta of {len(request.delta)} bytes"
+        about = f"{request.sensor or 'every sensor'}: {words}"
+        self._protection.note(EventKind.AUDIT, asked, about, who=request.who, why=request.why)
+        return Reply(ok=True, message=f"asked: {words}")
 
     def _note(self, act: ModelAct) -> None:
         """What analysis did with a model, into the journal."""

@@ -28,6 +28,7 @@ from appliance.guard.realtime import claim, share_heap
 from appliance.guard.reminder import Reminder
 from appliance.guard.seal import digest
 from appliance.records import Event, EventKind, GuardState, Severity
+from appliance.wear import written_bytes
 from hw.ports import EndOfSource, PortError, Quantities, Scalars, Temperature, Vibration
 from hw.waveform import RecordingError
 
@@ -53,14 +54,18 @@ class Guard:
             latch = msgspec.structs.replace(latch, proof_tested_utc_ns=time.time_ns())
         config_sha256 = digest(config_file.read_bytes())
         journal = Journal(config.state_dir / "journal", config_sha256)
-        self._durable = Durable(config.store_path, journal, latch_path, self._note, self._stored)
+        self._durable = Durable(
+            config.store_path, journal, latch_path, self._note, self._stored, config.storage.events_bytes
+        )
         self.devices = _opened(config)
         clock = WallClock(live=self.devices.live)
         self.protection = Protection(
             config, self.devices.vibration, self.devices.relay, clock, self._durable.take, latch
         )
         self.health = Health(self.devices.health, self.devices.vibration)
-        self.feed = Feed(_listener(config.socket_path), self.protection, self._state)
+        self.feed = Feed(
+            _listener(config.socket_path), self.protection, self._state, config.uplink.commands.requests
+        )
         self._realtime = self.devices.live
         self._playing = len(self.devices.vibration)
         if fault or first_boot:
@@ -114,6 +119,7 @@ class Guard:
             pid=os.getpid(),
             log_seq=seq,
             log_sha256=sha256,
+            written_bytes=written_bytes(),
         )
 
     def _stored(self, event: Event) -> None:

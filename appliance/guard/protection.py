@@ -251,6 +251,8 @@ class Protection:
                 at_mono_ns=self._at_ns,
                 at_utc_ns=self._clock.utc_ns(self._at_ns),
                 time_quality=self._clock.quality,
+                time_error_ms=self._clock.error_ms,
+                at_boot_ns=self._clock.boot_ns(self._at_ns),
                 level=rack.engine.level,
                 tripped=rack.tripped,
                 relay_energised=self._actuator.energised,

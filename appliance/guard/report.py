@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from appliance.clock import WallClock
+from appliance.clock import BOOT, WallClock
 from appliance.guard.channel import Change, What
 from appliance.records import Action, ChannelState, Event, EventKind, Hypothesis, Level, Score, Severity
 
@@ -69,6 +69,9 @@ class Reporter:
             at_mono_ns=change.t_ns,
             at_utc_ns=self._clock.utc_ns(change.t_ns),
             time_quality=self._clock.quality,
+            time_error_ms=self._clock.error_ms,
+            boot=BOOT,
+            at_boot_ns=self._clock.boot_ns(change.t_ns),
             channel=state.channel if state else "",
             value=state.value if state else None,
             limit=_limit(change, state) if state else None,
@@ -105,6 +108,9 @@ class Reporter:
             at_mono_ns=at_mono_ns,
             at_utc_ns=self._clock.utc_ns(at_mono_ns),
             time_quality=self._clock.quality,
+            time_error_ms=self._clock.error_ms,
+            boot=BOOT,
+            at_boot_ns=self._clock.boot_ns(at_mono_ns),
             action=action,
             who=who,
             why=why,

@@ -3,16 +3,21 @@
 import logging
 import math
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
 from appliance.config import Config
-from appliance.errors import ConfigError
+from appliance.errors import ApplianceError
 from appliance.records import Event
-from appliance.uplink.mqtt import Backoff, Connection, Lost, TooLarge
+from appliance.uplink import plant_link
+from appliance.uplink.anchors import Anchors
+from appliance.uplink.backoff import Backoff
+from appliance.uplink.credentials import Credentials
+from appliance.uplink.mqtt import Connection, Received, TooLarge, Will
 from appliance.uplink.outbox import Key, Row
 from appliance.uplink.payloads import cloud_event, event_payload
+from appliance.uplink.reasons import Lost, Policy
 from appliance.uplink.topics import TOPICS, Status, prefix
 
 log = logging.getLogger(__name__)
@@ -23,29 +28,45 @@ _PROVEN_S = 10.0
 _STALL_S = 30.0
 _SILENCES = 2
 _FAREWELL_S = 0.8
+_OVERFLOW_S = 60.0
+_BRIEF_OFTEN = 3
+_BRIEF_WORDS = "is there a second appliance with this machine.device, or a topic that the access list denies?"
+_WILL_DELAY_S = 10
 
 
 class Broker:
     """Keeps one connection to the broker.
 
     start: the start counter, so that a consumer recognises the will of an earlier run.
+    anchors: true times for events from before the clock was right.
+    filters: what to listen to, relative to the prefix, as `cmd/+`; `received` gives what comes.
     Times are monotonic seconds.
 
     Raises:
-        ConfigError: the password file cannot be read.
+        ConfigError: the password file or one of TLS cannot be used.
     """
 
-    def __init__(self, config: Config, start: int) -> None:
+    def __init__(
+        self, config: Config, start: int, anchors: Anchors | None = None, *, filters: Sequence[str] = ()
+    ) -> None:
         self._config = config.uplink
-        self._password = read_password(config.uplink.password_file)
+        self._run_dir = config.run_dir
+        self._credentials = Credentials(config.uplink)
+        self._credentials.read()
         self._device = config.machine.device
         self._prefix = prefix(config.machine)
         self._start = start
+        self._anchors = anchors or Anchors(config.anchors_path)
+        self._filters = [f"{self._prefix}/{one}" for one in filters]
         self._backoff = Backoff(self._config.backoff_s, self._config.backoff_max_s)
         self._connection: Connection | None = None
         self._version5 = True
         self._silences = 0
-        self._attempt_s = -math.inf
+        self._attempt_s = time.monotonic() + self._backoff.first_s()
+        self._expiry = ""
+        self._brief = 0
+        self._overflow_told_s = -math.inf
+        self._refused_with: tuple[int, ...] | None = None
         self._ready_s = 0.0
         self._unanswered: dict[int, tuple[float, Key | None]] = {}
         self._decode = msgspec.json.Decoder(Event).decode
@@ -72,6 +93,16 @@ class Broker:
         return self._connection.window - len(self._unanswered) if self._connection else 0
 
     @property
+    def spare(self) -> int:
+        """Messages that may leave without being in the way of others: half of the window stays free."""
+        return self.room - self._connection.window // 2 if self._connection else 0
+
+    @property
+    def version5(self) -> bool:
+        """Whether the connection speaks MQTT 5."""
+        return self._connection is not None and self._connection.version5
+
+    @property
     def heard_s(self) -> float:
         """When the broker last spoke."""
         return self._connection.heard_s if self._connection else -math.inf
@@ -83,13 +114,14 @@ class Broker:
     def patience_s(self, most_s: float) -> float:
         """How long the loop may wait: until the next attempt, at most `most_s`."""
         if self._connection:
-            return most_s
+            return self._connection.patience_s(most_s)
         return min(most_s, max(0.0, self._attempt_s - time.monotonic()))
 
     def turn(self, *, readable: bool, writable: bool, now_s: float) -> bool:
         """Move the connection on, or attempt one when due; True if it has just become ready. Raises Lost."""
         if self._connection is None:
-            if now_s >= self._attempt_s:
+            changed = self._refused_with and self._refused_with != self._credentials.stamp()
+            if changed or now_s >= self._attempt_s:
                 self._connect()
             return False
         was_ready = self._connection.ready
@@ -97,42 +129,119 @@ class Broker:
         if self._connection.ready and not was_ready:
             self._welcome(now_s)
             return True
+        while self._connection.deaf:
+            log.warning(
+                "broker: may not listen to %s (0x%02x); see its access list", *self._connection.deaf.pop()
+            )
         oldest = next(iter(self._unanswered.values()), None)
         if oldest and now_s - oldest[0] > _STALL_S:
             raise Lost(f"no PUBACK for {_STALL_S:.0f} s")
         return False
 
-    def lost(self, reason: str, now_s: float) -> None:
+    def lost(self, fault: Lost, now_s: float) -> None:
         """Give the connection up and plan the next attempt."""
-        wait_s = self._backoff.next_s()
+        words, wait_s = str(fault), self._backoff.next_s(fault.policy)
         if self._connection:
             if self._connection.ready and now_s - self._ready_s >= _PROVEN_S:
                 self._backoff.reset()
+                self._brief = 0
+            elif self._connection.ready:
+                self._brief += 1
             self._version5 = not self._refuses_version5(self._connection)
             wait_s = wait_s if self._version5 else 0.0
             self._connection.close()
             self._connection = None
         self._unanswered.clear()
         self._attempt_s = now_s + wait_s
-        log.warning("broker: %s; next attempt in %.1f s", reason, wait_s)
+        self._refused_with = self._credentials.stamp() if fault.policy is Policy.NEEDS_CHANGE else None
+        if self._brief >= _BRIEF_OFTEN:  # Mosquitto 2.0 does not say why
+            words += f"; {self._brief} times in a row, soon after it began: {_BRIEF_WORDS}"
+        self._tell(words, connected=False)
+        log.warning("broker: %s; next attempt in %.1f s", words, wait_s)
 
-    def publish(self, suffix: str, payload: bytes) -> None:
-        """Send what is not in the outbox; one that is too large is dropped and logged. Raises Lost."""
+    def publish(self, suffix: str, payload: bytes, key: Key | None = None) -> int:
+        """Send what is not in the outbox. Raises Lost.
+
+        key: stands in `answers` once it is answered; None: nobody asks.
+        Returns what `waits_for` takes; 0: it is too large, dropped and logged.
+        """
         try:
-            self._send(suffix, payload, None, [])
+            return self._send(suffix, payload, key, [])
         except TooLarge as fault:
             log.warning("not sent: %s", fault)
+            return 0
 
-    def publish_event(self, row: Row, *, late: bool) -> int:
-        """Send an event; 0, or the reason code why it cannot be sent to this broker. Raises Lost."""
+    def announce(self, topic: str, payload: bytes, key: Key) -> None:
+        """Send a retained message outside the contract's topics; an empty one withdraws it. Raises Lost.
+
+        key: stands in `answers` once it is answered.
+        """
+        if self._connection is None:
+            raise Lost("no connection")
+        try:
+            mid = self._connection.publish(topic, payload, retain=True)
+        except TooLarge as fault:
+            log.warning("not sent: %s", fault)
+            return
+        self._unanswered[mid] = (time.monotonic(), key)
+
+    def waits_for(self, mid: int) -> bool:
+        """Whether the broker has not answered this message on this connection yet."""
+        return mid in self._unanswered
+
+    def most_bytes(self, suffix: str) -> int:
+        """Largest payload under `suffix` that the broker takes."""
+        return self._connection.most_bytes(f"{self._prefix}/{suffix}") if self._connection else 0
+
+    def birth(self) -> None:
+        """Tell that the appliance is there. Raises Lost."""
+        self.publish("status", self._status(online=True, reason="connected"))
+
+    def answer(
+        self, topic: str, payload: bytes, *, qos: int = 1, correlation: bytes | None, expiry_s: int
+    ) -> None:
+        """Send to a topic that somebody named as Response Topic; what cannot be is logged. Raises Lost."""
+        if self._connection is None:
+            raise Lost("no connection")
+        try:
+            mid = self._connection.publish(
+                topic, payload, retain=False, qos=qos, expiry_s=expiry_s, correlation=correlation
+            )
+        except (TooLarge, ValueError) as fault:
+            log.warning("not answered: %s: %s", topic, fault)
+            return
+        self._unanswered[mid] = (time.monotonic(), None)
+
+    def received(self) -> list[Received]:
+        """Take out what came under `filters`, oldest first, 200 at most; more than that was dropped."""
+        if self._connection is None:
+            return []
+        found = list(self._connection.received)
+        self._connection.received.clear()
+        if self._connection.overflow and time.monotonic() - self._overflow_told_s > _OVERFLOW_S:
+            log.warning("broker: %d messages came too fast and were dropped", self._connection.overflow)
+            self._connection.overflow = 0
+            self._overflow_told_s = time.monotonic()
+        return found
+
+    def publish_event(self, row: Row, *, late: bool, again: bool = False) -> int:
+        """Send an event; 0, or the reason code why it cannot be sent to this broker. Raises Lost.
+
+        again: it has left the outbox; its PUBACK changes nothing.
+        """
         try:
             event = self._decode(row.payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
             log.warning("not sent: event %d is damaged in the store: %s", row.key[1], fault)
             return PAYLOAD_INVALID
-        payload = msgspec.json.encode(event_payload(event, backfill=late))
+        when = self._anchors.told(
+            event.boot, event.at_boot_ns, event.at_utc_ns, event.time_quality, event.time_error_ms
+        )
+        told = event_payload(event, backfill=late, when=when)
         try:
-            self._send(f"event/{event.kind.value}", payload, row.key, cloud_event(event, self._prefix))
+            key = None if again else row.key
+            attributes = cloud_event(event, self._prefix, told.ts)
+            self._send(f"event/{event.kind.value}", msgspec.json.encode(told), key, attributes)
         except TooLarge as fault:
             log.warning("not sent: %s", fault)
             return PACKET_TOO_LARGE
@@ -173,17 +282,32 @@ class Broker:
         return connection.version_refused or (connection.silent and self._silences >= _SILENCES)
 
     def _connect(self) -> None:
-        will = (f"{self._prefix}/status", self._status(online=False, reason="lost"))
-        self._connection = Connection(
-            self._config, self._device, will, password=self._password, version5=self._version5
+        will = Will(
+            f"{self._prefix}/status", self._status(online=False, reason="lost"), delay_s=_WILL_DELAY_S
         )
+        try:
+            shown = self._credentials.read()
+            self._expiry = self._credentials.expiry()
+        except ApplianceError as fault:
+            raise Lost(str(fault), Policy.NEEDS_CHANGE) from fault
+        self._connection = Connection(self._config, self._device, will, shown=shown, version5=self._version5)
+
+    def _tell(self, words: str, *, connected: bool) -> None:
+        try:
+            plant_link.tell(self._run_dir, words, connected=connected)
+        except OSError as fault:
+            log.warning("`appliance status` cannot know: %s", fault)
 
     def _welcome(self, now_s: float) -> None:
         self._ready_s = now_s
         self._connections += 1
-        self.publish("status", self._status(online=True, reason="connected"))
+        if self._connection and self._filters:
+            self._connection.subscribe(self._filters)
+        self.birth()
         version = "5" if self._version5 else "3.1.1, where a refused event looks delivered"
-        log.info("broker: connected to %s:%d with MQTT %s", self._config.host, self._config.port, version)
+        words = f"{self._config.host}:{self._config.port} with MQTT {version}{self._expiry}"
+        self._tell(words, connected=True)
+        log.info("broker: connected to %s", words)
 
     def _settled(self) -> bool:
         """Wait a moment until nothing is unanswered."""
@@ -194,7 +318,7 @@ class Broker:
             time.sleep(0.005)
         return not self._unanswered
 
-    def _send(self, suffix: str, payload: bytes, key: Key | None, attributes: list[tuple[str, str]]) -> None:
+    def _send(self, suffix: str, payload: bytes, key: Key | None, attributes: list[tuple[str, str]]) -> int:
         if self._connection is None:
             raise Lost("no connection")
         topic = TOPICS[suffix]
@@ -204,21 +328,11 @@ class Broker:
             retain=topic.retain,
             expiry_s=topic.expiry_s,
             attributes=attributes,
+            content_type=topic.content_type,
         )
         self._unanswered[mid] = (time.monotonic(), key)
+        return mid
 
     def _status(self, *, online: bool, reason: str) -> bytes:
         status = Status(online=online, start=self._start, reason=reason)  # type: ignore[arg-type]
         return msgspec.json.encode(status)
-
-
-def read_password(file: Path | None) -> str | None:
-    """The broker's password; None where no file is named. Raises ConfigError."""
-    if file is None:
-        return None
-    try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigError(
-            f"uplink.password_file: {file}: {fault}; expected a readable text file with the broker's password"
-        ) from fault

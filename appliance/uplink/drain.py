@@ -3,12 +3,18 @@
 A PUBACK is not delivery: a broker that is killed may forget what it has acknowledged but not yet saved or
 passed on. So an acknowledged event stays in the outbox until the broker has been heard from `settle_s` later;
 if the connection ends before, the event is offered again on the next one. Consumers drop repeated ids.
+
+What was stored before the connection began is late, and goes at the pace of late messages, trips excepted.
+What comes since is live and does not wait behind it.
 """
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 
-from appliance.uplink.outbox import Key, Outbox, Row
+from appliance.priority import CLASSES
+from appliance.uplink.outbox import LARGEST_ID, Key, Outbox, Row
+from appliance.uplink.pace import Pace
 
 NO_SUBSCRIBERS = 0x10
 FIRST_ERROR = 0x80
@@ -18,8 +24,10 @@ _AGAIN_S = 60.0
 _SOON_S = 5.0
 """In the first minute of a connection: subscribers come back a little later than we do."""
 _UNHEARD_S = 86_400.0
-_SETTLE_PERIOD_S = 0.1
+_SETTLE_PERIOD_S = 0.05
 _SETTLE_ROWS = 500
+_FULL_S = 5.0
+"""The disk is full: the next attempt to settle comes later."""
 
 
 class Drain:
@@ -28,10 +36,13 @@ class Drain:
     refused: PUBACKs with an error. nobody_listening: PUBACKs that said that no one subscribes.
     """
 
-    def __init__(self, outbox: Outbox, settle_s: float) -> None:
+    def __init__(self, outbox: Outbox, settle_s: float, pace: Pace) -> None:
         self._outbox = outbox
         self._settle_s = settle_s
-        self._cursor: dict[int, int] = {}
+        self._pace = pace
+        self._live: dict[int, int] = {}
+        self._late: dict[int, int] = {}
+        self._live_left = self._late_left = True
         self._connected_s = 0.0
         self._newest_before = 0
         self._acknowledged: dict[Key, float] = {}
@@ -44,11 +55,18 @@ class Drain:
         self.refused = 0
         self.nobody_listening = 0
 
+    @property
+    def late_left(self) -> bool:
+        """Whether late events wait for their turn; then history waits too."""
+        return self._late_left or bool(self._doubtful)
+
     def connected(self, now_s: float) -> None:
         """A new connection: what was sent without an answer goes first, what has not settled goes last."""
-        self._cursor = {}
-        self._connected_s = now_s
         self._newest_before = self._outbox.newest_id()
+        self._live = dict.fromkeys(CLASSES, self._newest_before)
+        self._late = {}
+        self._live_left = self._late_left = True
+        self._connected_s = now_s
         self._doubtful.extend(self._acknowledged)
         self._acknowledged.clear()
         for key in [key for key, at in self._refused_at.items() if now_s - at >= _AGAIN_S]:
@@ -57,18 +75,50 @@ class Drain:
         self._held = {*self._doubtful, *self._refused_at, *(key for _, key in self._waiting)}
 
     def take(self, room: int, now_s: float) -> list[Row]:
-        """The next rows to send, at most `room`: trips before alarms before the rest, then in order of id."""
+        """The next rows to send, at most `room`: live ones, late trips, then the rest at its pace.
+
+        Among each of these trips go before alarms before the rest, then in order of id.
+        """
+        rows = self._live_rows(room)
+        if self._late_left:
+            rows += self._read(self._late, room - len(rows), self._newest_before, CLASSES[:1])
+        allowed = min(room - len(rows), self._pace.allowed(now_s))
+        late: list[Row] = []
+        if self._late_left and allowed > 0:
+            late = self._read(self._late, allowed, self._newest_before, CLASSES)
+            self._late_left = len(late) == allowed
+        while len(late) < allowed and (key := self._again(now_s)):
+            row = self._outbox.row(key)
+            late += [row] if row else []
+        self._pace.used(len(late))
+        return rows + late
+
+    def patience_s(self, most_s: float, now_s: float) -> float:
+        """How long the loop may wait: until something may be sent, or has settled."""
+        if self.late_left:
+            most_s = min(most_s, self._pace.wait_s(now_s))
+        if self._waiting:
+            most_s = min(most_s, max(0.0, self._waiting[0][0] - now_s))
+        return most_s
+
+    def _live_rows(self, room: int) -> list[Row]:
+        self._live_left |= self._outbox.changed
+        if not self._live_left or room <= 0:
+            return []
+        rows = self._read(self._live, room, LARGEST_ID, CLASSES)
+        self._live_left = len(rows) == room
+        return rows
+
+    def _read(self, cursor: dict[int, int], limit: int, last: int, classes: Sequence[int]) -> list[Row]:
+        """The next rows that are not held back; fewer than `limit` only where there are no more."""
         rows: list[Row] = []
-        while len(rows) < room:
-            found = self._outbox.pending(self._cursor, room - len(rows))
+        while len(rows) < limit:
+            found = self._outbox.pending(cursor, limit - len(rows), last=last, classes=classes)
             if not found:
                 break
             for row in found:
-                self._cursor[row.key[0]] = row.key[1]
+                cursor[row.key[0]] = row.key[1]
             rows += [row for row in found if row.key not in self._held]
-        while len(rows) < room and (key := self._late(now_s)):
-            late = self._outbox.row(key)
-            rows += [late] if late else []
         return rows
 
     def is_late(self, key: Key) -> bool:
@@ -107,7 +157,9 @@ class Drain:
             keys.append(key)
         if keys:
             self._settled_at = now_s
-            self._outbox.delivered(keys)
+            if not self._outbox.delivered(keys):
+                self._settled_at = now_s + _FULL_S
+                return
             for key in keys:
                 del self._acknowledged[key]
 
@@ -115,7 +167,7 @@ class Drain:
         """Events that no broker has acknowledged."""
         return max(0, self._outbox.backlog() - len(self._acknowledged) - len(self._doubtful))
 
-    def _late(self, now_s: float) -> Key | None:
+    def _again(self, now_s: float) -> Key | None:
         """The next one to offer again: in doubt since the last connection, or its wait is over."""
         if self._doubtful:
             return self._doubtful.popleft()

@@ -2,19 +2,25 @@
 
 import contextlib
 import math
+import time
+from collections import deque
 from pathlib import Path
 
 from appliance import wire
-from appliance.records import GuardState, Hello, Score
+from appliance.records import GuardState, Hello, Learn, Offer, PlantAct, Reply, Request, Score, Spectrum
 
 _RETRY_S = 1.0
 _MESSAGES_PER_TURN = 200
+_SPECTRA_KEPT = 16
+_GONE = Reply(ok=False, message="refused: the guard went away before it answered; look at state, ask again")
 
 
 class Feed:
     """Listens to the guard and connects again when it restarts. Works without a guard: then nothing comes.
 
     state: the guard's latest state; None until one came. Times are the caller's monotonic seconds.
+    replies: one for each request that `ask` took, in their order; the caller takes them out.
+    spectra: the newest that have come; the caller takes them out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,11 +28,23 @@ class Feed:
         self._link: wire.Link | None = None
         self._retry_s = -math.inf
         self._newest_ns: dict[str, int] = {}
+        self._unanswered = 0
         self.state: GuardState | None = None
+        self.replies: deque[Reply] = deque()
+        self.spectra: deque[Spectrum] = deque(maxlen=_SPECTRA_KEPT)
 
     def fileno(self) -> int:
         """For select; -1 while there is no guard."""
         return self._link.fileno() if self._link else -1
+
+    @property
+    def wants_write(self) -> bool:
+        """Never: what we say to the guard is short."""
+        return False
+
+    def patience_s(self, most_s: float) -> float:
+        """How long the loop may wait: without a guard until the next attempt, at most `most_s`."""
+        return most_s if self._link else min(most_s, max(0.0, self._retry_s - time.monotonic()))
 
     def receive(self, now_s: float) -> list[Score]:
         """Take in what has come; returns the scores that are new, oldest first."""
@@ -43,15 +61,32 @@ class Feed:
                 elif isinstance(message, GuardState):
                     self.state = message
                     scores += message.scores
+                elif isinstance(message, Spectrum):
+                    self.spectra.append(message)
+                elif isinstance(message, Reply) and self._unanswered:
+                    self._unanswered -= 1
+                    self.replies.append(message)
         except wire.Closed:
             self.close()
         return [score for score in scores if self._is_new(score)]
+
+    def ask(self, request: Request | Learn | Offer | PlantAct) -> bool:
+        """Ask the guard; does not wait for the reply. False: no guard is there, or it does not keep up."""
+        try:
+            sent = self._link is not None and self._link.send(request)
+        except wire.Closed:
+            self.close()
+            return False
+        self._unanswered += sent
+        return sent
 
     def close(self) -> None:
         """Leave the guard."""
         if self._link:
             self._link.close()
             self._link = None
+        self.replies.extend([_GONE] * self._unanswered)
+        self._unanswered = 0
 
     def _connect(self, now_s: float) -> None:
         if now_s < self._retry_s:

@@ -1,79 +1,47 @@
-"""What the plant sees of the present: retained state, info and health, and the stream of telemetry."""
+"""What the plant sees of the present: retained state, info and health."""
 
 import statistics
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 import msgspec
 
 from appliance import __version__
+from appliance.clock import BOOT, boottime_ns
 from appliance.config import Config
-from appliance.records import Event, GuardState, QuantityReading, Score
+from appliance.records import Event, GuardState
 from appliance.uplink import host, payloads
 from appliance.uplink.drain import Drain
 from appliance.uplink.outbox import Outbox
-from appliance.uplink.topics import Health
-
-_SAMPLES_KEPT = 60
-_LIVE_S = 30.0
-_TIMES_KEPT = 200
+from appliance.uplink.samples import Samples
+from appliance.uplink.topics import Health, Info, State
+from appliance.uplink.written import Written
 
 
 class Live:
-    """Turns what the guard says into messages; keeps nothing on disk. Times are monotonic seconds.
+    """Turns the present into retained messages; keeps nothing on disk. Times are monotonic seconds.
 
-    dropped: telemetry samples that grew too old, or too many, before they could be sent.
+    info, state: as last told; None before.
     """
 
-    def __init__(self, config: Config, start: int) -> None:
+    def __init__(self, config: Config, samples: Samples) -> None:
         self._config = config
-        self._next_id = start << 32
+        self._samples = samples
+        self._written = Written(config.state_dir)
         self._began_s = time.monotonic()
         self._state: GuardState | None = None
-        self._samples: deque[tuple[float, bytes]] = deque()
-        self._sample_keys: dict[str, None] = {}
-        self._told_ns: dict[str, int] = {}
-        self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
+        self.info: Info | None = None
+        self.state: State | None = None
         self._retained: dict[str, bytes] = {}
         self._shown_state: tuple[object, ...] = ()
         self._shown_info: tuple[object, ...] = ()
         self._state_due_s = self._health_due_s = 0.0
-        self.dropped = 0
 
-    def hear(self, scores: Sequence[Score], state: GuardState | None, now_s: float) -> None:
-        """Take in the guard's latest state and new scores."""
-        if self._state is None:
+    def hear(self, state: GuardState | None, now_s: float) -> None:
+        """Take in the guard's latest state."""
+        if self._state is None and state is not None:
             self._health_due_s = 0.0  # it can tell the head of the event log now
         self._state = state
-        if state is None:
-            return
-        for score in scores:
-            self._add(payloads.telemetry(score, state, self._new_id()), now_s)
-            self._compute_ms.append(score.compute_ms)
-        for readings in self._news(state):
-            self._add(payloads.transmitted(readings, state, self._new_id()), now_s)
-        while len(self._samples) > _SAMPLES_KEPT:
-            self._samples.popleft()
-            self.dropped += 1
-
-    def _news(self, state: GuardState) -> Iterator[tuple[QuantityReading, ...]]:
-        """What transmitters have said, or that one is lost, since the last state."""
-        for sensor, group in groupby(state.quantities, lambda one: one.sensor):
-            readings = tuple(group)
-            at_ns = readings[0].at_mono_ns
-            if at_ns and at_ns != self._told_ns.get(sensor):
-                self._told_ns[sensor] = at_ns
-                yield readings
-
-    def _new_id(self) -> int:
-        self._next_id += 1
-        return self._next_id
-
-    def _add(self, sample: dict[str, object], now_s: float) -> None:
-        self._sample_keys |= dict.fromkeys(sample)
-        self._samples.append((now_s, msgspec.json.encode(sample)))
+        self._written.look(state, now_s)
 
     def connected(self) -> None:
         """A new connection: everything retained is told again."""
@@ -94,27 +62,18 @@ class Live:
         suffix = next(iter(self._retained), None)
         return None if suffix is None else (suffix, self._retained.pop(suffix))
 
-    def next_sample(self, now_s: float) -> bytes | None:
-        """Take out the next telemetry payload that is still live."""
-        while self._samples:
-            came_s, sample = self._samples.popleft()
-            if now_s - came_s < _LIVE_S:
-                return sample
-            self.dropped += 1
-        return None
-
     def _refresh_info(self) -> None:
         state = self._state
         shown = (
             state and {s.model for s in state.scores},
             state and {c.sensor for c in state.clocks},
-            tuple(self._sample_keys),
+            tuple(self._samples.keys),
         )
         if shown != self._shown_info:
             self._shown_info = shown
             now_ms = time.time_ns() // 1_000_000
-            about = payloads.info(self._config, state, self._sample_keys, __version__, now_ms)
-            self._retained["info"] = msgspec.json.encode(about)
+            self.info = payloads.info(self._config, state, self._samples.keys, __version__, now_ms)
+            self._retained["info"] = msgspec.json.encode(self.info)
 
     def _refresh_state(self, drain: Drain, outbox: Outbox, now_s: float) -> None:
         state = self._state
@@ -126,19 +85,21 @@ class Live:
         if shown != self._shown_state or now_s >= self._state_due_s:
             self._shown_state = shown
             self._state_due_s = now_s + self._config.uplink.state_period_s
-            payload = payloads.state_payload(state, drain.backlog(), _oldest_s(outbox))
-            self._retained["state"] = msgspec.json.encode(payload)
+            self.state = payloads.state_payload(state, drain.backlog(), _oldest_s(outbox))
+            self._retained["state"] = msgspec.json.encode(self.state)
 
     def _health(self, drain: Drain, outbox: Outbox, reconnects: int, now_s: float) -> Health:
-        times = sorted(self._compute_ms)
+        times = sorted(self._samples.compute_ms)
+        written = self._written.mb_per_day
         return Health(
             ts=time.time_ns() // 1_000_000,
             up_s=int(now_s - self._began_s),
             backlog=drain.backlog(),
             oldest_s=_oldest_s(outbox),
-            evicted_telemetry=self.dropped,
-            evicted_events=0,
-            refused=drain.refused,
+            backlog_history=self._samples.backlog,
+            evicted_telemetry=self._samples.evicted,
+            evicted_events=outbox.evicted(),
+            refused=drain.refused + self._samples.refused,
             nobody_listening=drain.nobody_listening,
             reconnects=reconnects,
             infer_p50_ms=round(statistics.median(times), 3) if times else None,
@@ -146,13 +107,19 @@ class Live:
             cpu_load=round(host.cpu_load(), 2),
             rss_mb=round(host.rss_mb(), 1),
             disk_free_mb=round(host.disk_free_mb(self._config.state_dir), 1),
+            written_mb_per_day=_rounded(written),
+            written_kb_per_event=_rounded(self._written.kb_per_event(self._state)),
+            disk_written_mb_per_day=_rounded(self._written.disk_mb_per_day),
+            over_write_budget=written is not None and written > self._config.storage.written_mb_per_day,
             log_seq=self._state.log_seq if self._state else None,
             log_sha256=(self._state.log_sha256 or None) if self._state else None,
         )
 
 
 def _oldest_s(outbox: Outbox) -> int:
-    """Age of the oldest event in the outbox, whole seconds; 0 where it is damaged."""
+    """Age of the oldest event in the outbox, whole seconds; 0 where it is damaged. Of an earlier boot by the
+    wall clock.
+    """
     row = outbox.oldest()
     if row is None:
         return 0
@@ -160,4 +127,10 @@ def _oldest_s(outbox: Outbox) -> int:
         event = msgspec.json.decode(row.payload, type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return 0
-    return max(0, (time.time_ns() - event.at_utc_ns) // 1_000_000_000)
+    if event.boot == BOOT:
+        return max(0, boottime_ns() - event.at_boot_ns) // 1_000_000_000
+    return max(0, time.time_ns() - event.at_utc_ns) // 1_000_000_000
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

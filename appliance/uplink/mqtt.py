@@ -4,91 +4,124 @@ paho's call-backs only append to queues, so an exception is always ours and alwa
 honoured here: Receive Maximum, Maximum Packet Size, TCP_NODELAY, a time limit for the CONNACK.
 """
 
-import random
-import socket
+import ssl
+import struct
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTv5, MQTTv311
+from paho.mqtt.client import (
+    MQTT_CLEAN_START_FIRST_ONLY,
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+    MQTTv5,
+    MQTTv311,
+)
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from appliance.config import Uplink
+from appliance.uplink.credentials import NOTHING, Shown
+from appliance.uplink.dial import Dial
+from appliance.uplink.mqtt_client import SocketClient
+from appliance.uplink.reasons import Lost, policy, remedy
+from appliance.uplink.tls import explained
 
 _CONNECT_S = 3.0
+_DIAL_S = 30.0
 _UNSUPPORTED_VERSION = 0x84
 _SESSION_EXPIRY_S = 60
-_WILL_DELAY_S = 10
+_WITH_WILL = 0x04
+_KEEP_ALIVE_TIMEOUT = 0x8D
 _HEADER_BYTES = 64
-
-
-class Lost(Exception):  # noqa: N818 - an ordinary end, not a fault
-    """The connection is gone or was refused; the message says why."""
+_PROTOCOL_MOST_BYTES = 268_435_455
+_RECEIVE_MAXIMUM = 20
+_PACKET_MOST_BYTES = 131_072
+_RECEIVED_MOST = 200
+_FIRST_ERROR = 0x80
+_PACKETS_PER_TURN = 200
 
 
 class TooLarge(Exception):  # noqa: N818 - a verdict about one message
     """The broker's Maximum Packet Size forbids this message."""
 
 
-class Backoff:
-    """Full jitter: a wait drawn from 0 to a limit that doubles with each attempt."""
+class Will(NamedTuple):
+    """What the broker says for us once we are gone, with QoS 1.
 
-    def __init__(self, first_s: float, most_s: float) -> None:
-        self._first_s = first_s
-        self._most_s = most_s
-        self._limit_s = first_s
+    delay_s: how long it waits for us to come back (MQTT 5); with 0 the session ends with the connection.
+    """
 
-    def next_s(self) -> float:
-        """Seconds to wait before the next attempt."""
-        wait_s = random.uniform(0, min(self._limit_s, self._most_s))
-        self._limit_s = min(self._limit_s * 2, self._most_s)
-        return wait_s
+    topic: str
+    payload: bytes
+    retain: bool = True
+    delay_s: int = 10
 
-    def reset(self) -> None:
-        """Begin again with short waits: a connection has proved itself."""
-        self._limit_s = self._first_s
+
+class Received(NamedTuple):
+    """A message from the broker. What MQTT 3.1.1 has no word for is empty or None.
+
+    retained: the publisher asked to keep it, or it was kept from before we subscribed.
+    expiry_s: seconds it had left to live when the broker sent it; None: for ever.
+    response_topic, correlation: where the answer is wanted, and what is to stand in it.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool
+    qos: int
+    expiry_s: int | None
+    response_topic: str
+    correlation: bytes | None
 
 
 class Connection:
-    """A connection with a retained last will.
+    """A connection with a last will.
 
     answers: (mid, reason code) of each PUBACK, oldest first; the caller takes them out.
+    received: messages, oldest first, 200 at most; the caller takes them out.
+    overflow: messages dropped because nobody did.
+    deaf: what the broker will not let us listen to: (filter, reason code).
     window: how many messages may be unanswered at once, known when `ready`.
     heard_s: monotonic time after which the broker has spoken: of the turn before, so that bytes which waited
         while we stood still do not make the broker look alive for longer than it was.
 
-    Raises:
-        Lost: it cannot be reached within 3 s.
+    It is not there yet when it is made: `turn` it until it is `ready`.
     """
 
     def __init__(
         self,
         config: Uplink,
         client_id: str,
-        will: tuple[str, bytes],
+        will: Will,
         *,
-        password: str | None = None,
+        shown: Shown = NOTHING,
         version5: bool = True,
     ) -> None:
+        self._config = config
         self.version5 = version5
         self.ready = False
         self.window = config.window
         self.answers: deque[tuple[int, int]] = deque()
+        self.received: deque[Received] = deque()
+        self.overflow = 0
+        self.deaf: list[tuple[str, int]] = []
+        self._subscribed: dict[int, tuple[str, ...]] = {}
         self._largest_bytes = 0
-        self._reason = ""
+        self._ended: Lost | None = None
         self._refusal = 0
+        self._session_s = _SESSION_EXPIRY_S if will.delay_s else 0
         self._client = self._made(client_id, will)
         if config.username:
-            self._client.username_pw_set(config.username, password)
-        try:
-            self._begin(config)
-        except (OSError, ValueError) as fault:
-            self.close()
-            raise Lost(f"{config.host}:{config.port} cannot be reached: {fault}") from fault
+            self._client.username_pw_set(config.username, shown.password)
+        self._dial: Dial | None = Dial(config.host, config.port, shown.context)
         self._began_s = self._turned_s = self.heard_s = time.monotonic()
 
     @property
@@ -98,35 +131,100 @@ class Connection:
 
     @property
     def silent(self) -> bool:
-        """Whether it never answered the CONNECT; some brokers refuse MQTT 5 like this (amqtt 0.12)."""
-        return not self.ready and not self._refusal
+        """Whether nothing answered the CONNECT; some brokers refuse MQTT 5 like this (amqtt 0.12)."""
+        return self._dial is None and not self._client.greeted and self._client.fault is None
 
     @property
     def wants_write(self) -> bool:
         """Whether bytes wait for the socket to take them."""
         return self._client.want_write()
 
+    @property
+    def wants_read(self) -> bool:
+        """Whether the last turn left something unread, which select may not know of (TLS)."""
+        return not self._client.read_to_end
+
     def fileno(self) -> int:
         """For select."""
+        if self._dial:
+            return self._dial.fileno()
         sock = self._client.socket()
         return -1 if sock is None else sock.fileno()
+
+    def patience_s(self, most_s: float) -> float:
+        """How long nobody need turn it if nothing comes, at most `most_s`."""
+        if not self.ready:
+            return min(most_s, _CONNECT_S / 4)
+        return 0.0 if self.wants_read else min(most_s, self._client.keepalive / 4)
 
     def turn(self, *, readable: bool, writable: bool) -> None:
         """Do what select said can be done, and keep the connection alive. Raises Lost."""
         now_s = time.monotonic()
+        if self._dial:
+            self._take_socket(self._dial, now_s)
+            return
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if readable:
-            code = self._client.loop_read()
+        if readable or self.wants_read:
+            code = self._read()
             self.heard_s = self._turned_s
         self._turned_s = now_s
         if not code and writable and self._client.want_write():
             code = self._client.loop_write()
         if not code:
             code = self._client.loop_misc()
-        if code or self._reason or self._client.socket() is None:
-            raise Lost(self._reason or f"connection lost: {code.name}")
+        if code or self._ended or self._client.socket() is None:
+            raise self._why(code)
         if not self.ready and now_s - self._began_s > _CONNECT_S:
-            raise Lost(f"no CONNACK within {_CONNECT_S:.0f} s")
+            raise Lost(f"{self._where} took the connection and gave no CONNACK within {_CONNECT_S:.0f} s")
+
+    @property
+    def _where(self) -> str:
+        return f"{self._config.host}:{self._config.port}"
+
+    def _take_socket(self, dial: Dial, now_s: float) -> None:
+        """Begin to speak MQTT once the way is open."""
+        sock = dial.take()
+        if sock is None:
+            if now_s - self._began_s > _DIAL_S:
+                raise Lost(f"no way to {self._where} within {_DIAL_S:.0f} s; does the name server answer?")
+            return
+        dial.close()
+        self._dial = None
+        self._client.given = sock
+        self._begin()
+        self._began_s = self._turned_s = self.heard_s = now_s
+
+    def _why(self, code: MQTTErrorCode) -> Lost:
+        """The best that is known of why the connection is gone."""
+        fault = self._client.fault
+        if self._refusal and self._ended:
+            return self._ended
+        if isinstance(fault, ssl.SSLError) and not self._client.greeted:
+            words, what = explained(fault, self._config.host)
+            return Lost(f"{self._where}: {words}", what)
+        if not self._client.greeted and isinstance(fault, None | ConnectionResetError | BrokenPipeError):
+            found = f"{self._where} closed the connection without a CONNACK"
+            return Lost(f"{found}; expected an MQTT broker; is TLS wanted there, or none?")
+        if fault:
+            return Lost(f"{self._where}: {fault}")
+        if code == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            return Lost(f"{self._where} sent what is not MQTT")
+        return self._ended or Lost(f"the connection to {self._where} was cut")
+
+    def _read(self) -> MQTTErrorCode:
+        """Take in what has come; not for ever, because a flood is no reason to stand still."""
+        self._client.read_to_end = False
+        try:
+            for _ in range(_PACKETS_PER_TURN):
+                if (code := self._client.loop_read()) or self._client.read_to_end:
+                    return code
+        except (MQTTException, ValueError, LookupError, struct.error) as fault:
+            raise Lost(f"{self._where} sent what is not MQTT: {fault}") from fault
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def most_bytes(self, topic: str) -> int:
+        """Largest payload to this topic that the broker takes."""
+        return (self._largest_bytes or _PROTOCOL_MOST_BYTES) - len(topic.encode()) - _HEADER_BYTES
 
     def publish(
         self,
@@ -134,35 +232,68 @@ class Connection:
         payload: bytes,
         *,
         retain: bool,
+        qos: int = 1,
         expiry_s: int | None = None,
         attributes: Sequence[tuple[str, str]] = (),
+        correlation: bytes | None = None,
+        content_type: str = "application/json",
     ) -> int:
-        """Send with QoS 1; returns the mid that will stand in `answers`. Raises Lost, TooLarge."""
+        """Send; returns the mid that will stand in `answers` (QoS 0: once it has left).
+
+        Raises:
+            Lost: the connection is gone.
+            TooLarge: the broker does not take it.
+            ValueError: `topic` is none to publish to.
+        """
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
         size += sum(len(name.encode()) + len(value.encode()) + 5 for name, value in attributes)
+        size += len(correlation or b"")
         if self._largest_bytes and size > self._largest_bytes:
             raise TooLarge(f"{topic}: {size} bytes; the broker takes {self._largest_bytes}")
-        sent = self._client.publish(
-            topic, payload, qos=1, retain=retain, properties=self._publish_properties(expiry_s, attributes)
-        )
+        properties = None
+        if self.version5:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.ContentType = content_type
+            if expiry_s is not None:
+                properties.MessageExpiryInterval = expiry_s
+            if attributes:
+                properties.UserProperty = list(attributes)
+            if correlation is not None:
+                properties.CorrelationData = correlation
+        sent = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         if sent.rc:
             raise Lost(f"{topic}: not sent: {sent.rc.name}")
         return sent.mid
 
-    def disconnect(self) -> None:
-        """Say goodbye, so that the broker drops the will, and close."""
-        self._client.disconnect()
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Ask for what is published under `filters`, QoS 1 at most. Raises Lost."""
+        how = SubscribeOptions(qos=1, retainAsPublished=True)
+        code, mid = self._client.subscribe(
+            [(one, how) for one in filters] if self.version5 else [(one, 1) for one in filters]
+        )
+        if code or mid is None:
+            raise Lost(f"{', '.join(filters)}: not subscribed: {code.name}")
+        self._subscribed[mid] = tuple(filters)
+
+    def disconnect(self, *, with_will: bool = False) -> None:
+        """Say goodbye and close: the broker drops the will, or publishes it if that is asked (MQTT 5)."""
+        reason = ReasonCode(PacketTypes.DISCONNECT, identifier=_WITH_WILL) if with_will else None
+        self._client.disconnect(reason if self.version5 else None)
         self.close()
 
     def close(self) -> None:
         """Close the socket, and let paho's client go."""
+        if self._dial:
+            self._dial.close()
+            self._dial = None
         sock = self._client.socket()
         if sock is not None:
             sock.close()
         self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
+        self._client.on_message = self._client.on_subscribe = None
 
-    def _made(self, client_id: str, will: tuple[str, bytes]) -> Client:
-        client = Client(
+    def _made(self, client_id: str, will: Will) -> SocketClient:
+        client = SocketClient(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if self.version5 else True,
@@ -174,39 +305,27 @@ class Connection:
         delay = None
         if self.version5:
             delay = _properties(PacketTypes.WILLMESSAGE)
-            delay.WillDelayInterval = _WILL_DELAY_S
-        client.will_set(will[0], will[1], qos=1, retain=True, properties=delay)
+            delay.WillDelayInterval = will.delay_s
+        client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=delay)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         return client
 
-    def _begin(self, config: Uplink) -> None:
+    def _begin(self) -> None:
+        config = self._config
+        session = None
         if self.version5:
             session = _properties(PacketTypes.CONNECT)
-            session.SessionExpiryInterval = _SESSION_EXPIRY_S
-            self._client.connect(
-                config.host, config.port, config.keepalive_s, clean_start=True, properties=session
-            )
-        else:
-            self._client.connect(config.host, config.port, config.keepalive_s)
-        sock = self._client.socket()
-        if not isinstance(sock, socket.socket):
-            raise ConnectionError("closed at once")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _publish_properties(
-        self, expiry_s: int | None, attributes: Sequence[tuple[str, str]]
-    ) -> Properties | None:
-        if not self.version5:
-            return None
-        properties = _properties(PacketTypes.PUBLISH)
-        properties.ContentType = "application/json"
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
-        if attributes:
-            properties.UserProperty = list(attributes)
-        return properties
+            session.SessionExpiryInterval = self._session_s
+            session.ReceiveMaximum = _RECEIVE_MAXIMUM
+            session.MaximumPacketSize = _PACKET_MOST_BYTES
+        start = True if self.version5 else MQTT_CLEAN_START_FIRST_ONLY
+        self._client.connect(
+            config.host, config.port, config.keepalive_s, clean_start=start, properties=session
+        )
 
     def _on_connect(
         self,
@@ -218,21 +337,54 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             self._refusal = reason.value
-            self._reason = f"the broker refused the connection: {reason} (0x{reason.value:02x})"
+            self._ended = self._said("refused the connection", reason)
             return
         self.window = min(self.window, getattr(properties, "ReceiveMaximum", self.window))
         self._largest_bytes = getattr(properties, "MaximumPacketSize", 0)
         self.ready = True
 
     def _on_disconnect(
-        self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+        self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Any
     ) -> None:
-        self._reason = self._reason or f"connection ended: {reason}"
+        if flags.is_disconnect_packet_from_server:
+            self._ended = self._said("ended the connection", reason)
+        elif reason.value == _KEEP_ALIVE_TIMEOUT:
+            words = f"{self._where} did not answer for {self._client.keepalive} s"
+            self._ended = Lost(f"{words}; is the network cut, or does the broker hang?")
+
+    def _said(self, what: str, reason: ReasonCode) -> Lost:
+        words = f"{self._where} {what}: {reason} (0x{reason.value:02x}){remedy(reason.value)}"
+        return Lost(words, policy(reason.value))
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
     ) -> None:
         self.answers.append((mid, reason.value))
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        if len(self.received) == _RECEIVED_MOST:
+            self.overflow += 1
+            return
+        said = message.properties
+        self.received.append(
+            Received(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                retained=message.retain,
+                qos=message.qos,
+                expiry_s=getattr(said, "MessageExpiryInterval", None),
+                response_topic=getattr(said, "ResponseTopic", ""),
+                correlation=getattr(said, "CorrelationData", None),
+            )
+        )
+
+    def _on_subscribe(
+        self, _client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        asked = self._subscribed.pop(mid, ())
+        self.deaf += [
+            (one, r.value) for one, r in zip(asked, reasons, strict=False) if r.value >= _FIRST_ERROR
+        ]
 
 
 def _properties(packet: int) -> Properties:

@@ -5,10 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from appliance.errors import StoreError
-from appliance.store import CLASSES, damage_mark, is_damage, open_database
+from appliance.priority import CLASSES
+from appliance.records import Event
+from appliance.store import damage_mark, evicted, is_damage, newest_seq, open_database
 
 JOURNAL_ROWS = 10_000
+LARGEST_ID = 2**53
 
 Key = tuple[int, int]
 """(class, id): the order in which events leave."""
@@ -38,6 +43,9 @@ class Outbox:
         except sqlite3.DatabaseError as fault:
             raise self._failure(fault) from fault
         self._inode = path.stat().st_ino
+        self._version = -1
+        self._rows: int = self._all("SELECT count(*) FROM outbox")[0][0]
+        self._counted = self._counts()
         self._journal_rows: int = self._all("SELECT count(*) FROM journal")[0][0]
 
     @property
@@ -48,13 +56,28 @@ class Outbox:
         except FileNotFoundError:
             return True
 
-    def pending(self, after: Mapping[int, int], limit: int) -> list[Row]:
-        """The next rows, at most `limit`: of each class those with an id above `after[class]`."""
-        query = "SELECT id, payload FROM outbox WHERE prio = ? AND id > ? ORDER BY id LIMIT ?"
+    @property
+    def changed(self) -> bool:
+        """Whether the guard has written since this was asked the last time."""
+        version: int = self._all("PRAGMA data_version")[0][0]
+        changed, self._version = version != self._version, version
+        return changed
+
+    def pending(
+        self,
+        after: Mapping[int, int],
+        limit: int,
+        *,
+        last: int = LARGEST_ID,
+        classes: Sequence[int] = CLASSES,
+    ) -> list[Row]:
+        """The next rows, at most `limit`: of each class those with an id above `after[class]`, to `last`."""
+        query = "SELECT id, payload FROM outbox WHERE prio = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?"
         rows: list[Row] = []
-        for prio in CLASSES:
-            found = self._all(query, (prio, after.get(prio, 0), limit - len(rows)))
-            rows += [Row((prio, id_), payload) for id_, payload in found]
+        for prio in classes:
+            if len(rows) < limit:
+                found = self._all(query, (prio, after.get(prio, 0), last, limit - len(rows)))
+                rows += [Row((prio, id_), payload) for id_, payload in found]
         return rows
 
     def row(self, key: Key) -> Row | None:
@@ -72,25 +95,60 @@ class Outbox:
         rows = [row for prio in CLASSES for row in self._first(prio)]
         return min(rows, key=lambda row: row.key[1], default=None)
 
-    def delivered(self, keys: Sequence[Key]) -> None:
-        """Move rows to the journal, which keeps the latest 10 000. Losing this write costs a duplicate."""
+    def kept(self, from_seq: int, to_seq: int, after_id: int, limit: int) -> list[Row]:
+        """Delivered events of this range that the journal still has, by id, those above `after_id`."""
+        query = "SELECT id, payload FROM journal WHERE id > ? AND seq BETWEEN ? AND ? ORDER BY id LIMIT ?"
+        found = self._all(query, (after_id, from_seq, to_seq, limit))
+        return [Row((CLASSES[-1], id_), payload) for id_, payload in found]
+
+    def count_kept(self, from_seq: int, to_seq: int) -> int:
+        """How many `kept` has of this range."""
+        query = "SELECT count(*) FROM journal WHERE seq BETWEEN ? AND ?"
+        rows: int = self._all(query, (from_seq, to_seq))[0][0]
+        return rows
+
+    def evidence_of(self, id_: int) -> str:
+        """What the event of this id calls its evidence; "" where there is none, or no such event."""
+        rows = self._all("SELECT payload FROM journal WHERE id = ?", (id_,))
+        for prio in CLASSES:
+            rows += self._all("SELECT payload FROM outbox WHERE prio = ? AND id = ?", (prio, id_))
+        try:
+            return msgspec.json.decode(rows[0][0], type=Event).evidence if rows else ""
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
+
+    def delivered(self, keys: Sequence[Key]) -> bool:
+        """Move rows to the journal, which keeps the latest 10 000. Losing this write costs a duplicate.
+
+        Returns whether there was room on the disk for it; if not, try again later.
+        """
         copy = "INSERT OR IGNORE INTO journal SELECT id, seq, payload FROM outbox WHERE prio = ? AND id = ?"
         trim = "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT ?)"
         try:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 copied = self._db.executemany(copy, keys).rowcount
-                self._db.executemany("DELETE FROM outbox WHERE prio = ? AND id = ?", keys)
+                gone = self._db.executemany("DELETE FROM outbox WHERE prio = ? AND id = ?", keys).rowcount
                 surplus = max(0, self._journal_rows + copied - JOURNAL_ROWS)
                 trimmed = self._db.execute(trim, (surplus,)).rowcount if surplus else 0
         except sqlite3.DatabaseError as fault:
+            if getattr(fault, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                return False
             raise self._failure(fault) from fault
         self._journal_rows += copied - trimmed
+        self._rows -= gone
+        return True
 
     def backlog(self) -> int:
-        """Rows in the outbox."""
-        rows: int = self._all("SELECT count(*) FROM outbox")[0][0]
-        return rows
+        """Rows in the outbox; counted once, for a scan of a large one takes too long."""
+        before, self._counted = self._counted, self._counts()
+        accepted, evicted_ = (now - then for now, then in zip(self._counted, before, strict=True))
+        self._rows += accepted - evicted_
+        return max(0, self._rows)
+
+    def evicted(self) -> int:
+        """Events that were never delivered because the store had reached its bound."""
+        return self._counts()[1]
 
     def close(self) -> None:
         """Close the file."""
@@ -99,6 +157,13 @@ class Outbox:
     def _first(self, prio: int) -> list[Row]:
         query = "SELECT id, payload FROM outbox WHERE prio = ? ORDER BY id LIMIT 1"
         return [Row((prio, id_), payload) for id_, payload in self._all(query, (prio,))]
+
+    def _counts(self) -> tuple[int, int]:
+        """How many events were ever accepted, and how many evicted."""
+        try:
+            return newest_seq(self._db), evicted(self._db)
+        except sqlite3.DatabaseError as fault:
+            raise self._failure(fault) from fault
 
     def _all(self, query: str, values: Sequence[int] = ()) -> list[Any]:
         try:

@@ -1,16 +1,13 @@
-"""From the appliance's records to the payloads of the contract. Pure: no clock, no socket.
-
-Display units appear only here: acceleration in g, velocity in mm/s, temperature in °C.
-"""
+"""From the appliance's records to the payloads of the contract. Pure: no clock, no socket."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from appliance import preset
 from appliance.config import Config
 from appliance.records import (
     Event,
@@ -20,20 +17,21 @@ from appliance.records import (
     QuantityReading,
     Score,
     Severity,
+    Spectrum,
     TemperatureReading,
     TripGroupState,
     Validity,
     Zone,
 )
-from appliance.sensors import STANDARD_GRAVITY_MPS2
-from appliance.uplink.topics import ChannelKind, EventPayload, Info, InfoChannel, Metric, State, Telemetry
+from appliance.uplink.anchors import Told
+from appliance.uplink.topics import EventPayload, Info, InfoChannel, Metric, State, Telemetry
+from appliance.uplink.topics import Spectrum as SpectrumPayload
+from appliance.uplink.units import shown_key, shown_unit, ucum, unit_of
 
 _SEVERITY_N: dict[Severity, int] = {"info": 0, "warning": 1, "alarm": 2, "critical": 3}
 _LEVEL_NAMES = ("normal", "learning", "warning", "alarm", "tripped")
-_DISPLAY = {"_mps2": ("_g", 1 / STANDARD_GRAVITY_MPS2), "_mms": ("_mm_s", 1.0), "_degc": ("_c", 1.0)}
-_UNITS = {"_g": "g", "_mm_s": "mm/s", "_c": "°C", "_hz": "Hz", "_s": "s"}
 _MESSAGE_MOST = 240
-_ENVELOPE = {"v", "id", "ts", "tsq", "backfill"}
+_ENVELOPE = {"v", "id", "ts", "tsq", "ts_err_ms", "ts_device", "backfill"}
 _KINDS = {
     "ok": "bool",
     "sensor": "string",
@@ -44,25 +42,9 @@ _KINDS = {
 }
 
 
-class _Shown(NamedTuple):
-    """How a quantity is shown: end of its key, factor, unit, and what kind of channel it is."""
-
-    suffix: str
-    factor: float
-    unit: str
-    kind: ChannelKind
-
-
-_QUANTITY = {
-    "m/s2": _Shown("_g", 1 / STANDARD_GRAVITY_MPS2, "g", "acceleration"),
-    "mm/s": _Shown("_mm_s", 1.0, "mm/s", "velocity"),
-    "degC": _Shown("_c", 1.0, "°C", "temperature"),
-    "Hz": _Shown("_hz", 1.0, "Hz", "other"),
-}
-
-
-def event_payload(event: Event, *, backfill: bool) -> EventPayload:
-    """The payload of `event/{kind}`. The message is cut to 240 characters."""
+def event_payload(event: Event, *, backfill: bool, when: Told | None = None) -> EventPayload:
+    """The payload of `event/{kind}`. The message is cut to 240 characters. when: None: as it is stamped."""
+    when = when or Told(event.at_utc_ns, event.time_quality, event.time_error_ms)
     top = list(event.top[:3])
     faults: dict[str, object] = {}
     for n, one in enumerate(event.hypotheses[:3], 1):
@@ -73,8 +55,10 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
     return EventPayload(
         id=event.id,
         seq=event.seq,
-        ts=event.at_utc_ns // 1_000_000,
-        tsq=event.time_quality,
+        ts=_millis_of(when.utc_ns),
+        tsq=when.quality,
+        ts_err_ms=_figure(when.error_ms),
+        ts_device=UNSET if when.device_ns is None else _millis_of(when.device_ns),
         backfill=backfill,
         type=event.type,
         severity=event.severity,
@@ -86,6 +70,7 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
         value=_figure(event.value),
         limit=_figure(event.limit),
         unit=event.unit,
+        ucum=_ucum(event.unit),
         latency_ms=_figure(event.latency_ms),
         channel=event.channel or UNSET,
         top1=names[0],
@@ -103,9 +88,9 @@ def event_payload(event: Event, *, backfill: bool) -> EventPayload:
     )
 
 
-def cloud_event(event: Event, source: str) -> list[tuple[str, str]]:
+def cloud_event(event: Event, source: str, ts: int) -> list[tuple[str, str]]:
     """CloudEvents 1.0 attributes, binary mode, for MQTT 5 User Properties. source: the topic prefix."""
-    at = datetime.fromtimestamp(event.at_utc_ns // 1_000_000 / 1e3, UTC)
+    at = datetime.fromtimestamp(ts / 1e3, UTC)
     return [
         ("specversion", "1.0"),
         ("id", str(event.id)),
@@ -131,8 +116,9 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
     bypass = state.bypass
     groups = [group for group in state.groups if group.tripped or len(group.members) > 1]
     return State(
-        ts=state.at_utc_ns // 1_000_000,
+        ts=_millis_of(state.at_utc_ns),
         tsq=state.time_quality,
+        ts_err_ms=_figure(state.time_error_ms),
         level=number,
         level_name=_LEVEL_NAMES[number],  # type: ignore[arg-type]
         alarm=number >= 3,
@@ -152,6 +138,7 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
         groups="; ".join(map(_votes, groups)),
         zone=max((channel.zone for channel in state.channels), default=""),
         acknowledged=all(channel.acknowledged for channel in state.channels),
+        unacknowledged=" ".join(one.channel for one in state.channels if not one.acknowledged),
         shelved=sum(channel.shelved for channel in state.channels),
         multiplying=state.multiplying,
         proof_test_due=state.proof_test_due,
@@ -162,8 +149,9 @@ def telemetry(score: Score, state: GuardState, id_: int) -> dict[str, object]:
     """The payload of `telemetry`: one window's score and metrics, with the guard's state at the time."""
     fixed = Telemetry(
         id=id_,
-        ts=_utc_ns(state, score.t1_mono_ns) // 1_000_000,
+        ts=_millis(state, score.t1_mono_ns),
         tsq=state.time_quality,
+        ts_err_ms=_figure(state.time_error_ms),
         backfill=False,
         ok=score.quality is not Quality.NOT_OK and all(map(math.isfinite, score.metrics.values())),
         sensor=score.sensor,
@@ -183,8 +171,9 @@ def transmitted(readings: Sequence[QuantityReading], state: GuardState, id_: int
     """The payload of `telemetry`: an answer of a transmitter, or its loss. readings: all its quantities."""
     fixed = Telemetry(
         id=id_,
-        ts=max(0, _utc_ns(state, readings[0].at_mono_ns)) // 1_000_000,
+        ts=_millis(state, readings[0].at_mono_ns),
         tsq=state.time_quality,
+        ts_err_ms=_figure(state.time_error_ms),
         backfill=False,
         ok=all(one.validity is Validity.OK for one in readings),
         sensor=readings[0].sensor,
@@ -198,6 +187,29 @@ def transmitted(readings: Sequence[QuantityReading], state: GuardState, id_: int
     )
     shown: dict[str, object] = msgspec.to_builtins(fixed)
     return shown | dict(map(_quantity, readings))
+
+
+def spectrum(seen: Spectrum, state: GuardState) -> SpectrumPayload:
+    """The payload of `spectrum`."""
+    return SpectrumPayload(
+        ts=max(0, _utc_ns(state, seen.at_mono_ns)) // 1_000_000,
+        tsq=state.time_quality,
+        sensor=seen.sensor,
+        first_hz=float(f"{seen.first_hz:.7g}"),
+        step_hz=float(f"{seen.step_hz:.7g}"),
+        lines_mm_s=seen.lines_mms,
+    )
+
+
+def late(sample: dict[str, object], when: Told) -> dict[str, object]:
+    """The payload of `history`, of one of `telemetry`."""
+    device = {} if when.device_ns is None else {"ts_device": _millis_of(when.device_ns)}
+    stamps: dict[str, object] = {
+        "ts": _millis_of(when.utc_ns),
+        "tsq": when.quality,
+        "ts_err_ms": _figure(when.error_ms),
+    }
+    return {**sample, **stamps, **device, "backfill": True}
 
 
 def _zone(state: GuardState, sensor: str) -> Zone:
@@ -215,20 +227,29 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
             "g",
             float(sensor.rate_hz or round(measured.get(sensor.name, 0.0), -1)),
             sensor.axes or UNSET,
+            ucum=_ucum("g"),
         )
         for sensor in config.vibration
     ]
     channels += [
-        InfoChannel(sensor.name, "temperature", "°C", 1.0 / sensor.period_s) for sensor in config.temperature
+        InfoChannel(sensor.name, "temperature", "°C", 1.0 / sensor.period_s, ucum=_ucum("°C"))
+        for sensor in config.temperature
     ]
     readings = state.quantities if state else ()
     period_s = {sensor.name: sensor.period_s for sensor in config.transmitter}
     channels += [
-        InfoChannel(f"{one.sensor}.{one.quantity}", shown.kind, shown.unit, 1.0 / period_s[one.sensor])
+        InfoChannel(
+            f"{one.sensor}.{one.quantity}",
+            shown.kind,
+            shown.unit,
+            1.0 / period_s[one.sensor],
+            ucum=_ucum(shown.unit),
+        )
         for one in readings
-        if one.sensor in period_s and (shown := _shown(one.unit))
+        if one.sensor in period_s and (shown := shown_unit(one.unit))
     ]
-    units = {_quantity(one)[0]: _shown(one.unit).unit for one in readings}
+    units = {_quantity(one)[0]: shown_unit(one.unit).unit for one in readings}
+    chosen = preset.find(config.machine.preset)
     return Info(
         ts=ts,
         device=config.machine.device,
@@ -236,6 +257,8 @@ def info(config: Config, state: GuardState | None, sample: Iterable[str], fw: st
         model=next((score.model for score in state.scores if score.model), "") if state else "",
         channels=tuple(channels),
         metrics={key: _metric(key, units) for key in sample if key not in _ENVELOPE},
+        zone_edges_mm_s=chosen.zones.edges_mms if chosen else (),
+        commands=tuple(sorted(set(config.uplink.commands.allow))),
     )
 
 
@@ -248,18 +271,19 @@ def _votes(group: TripGroupState) -> str:
 
 def _metric(key: str, units: Mapping[str, str]) -> Metric:
     """units: of those keys whose end does not tell."""
-    by_end = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), "1")
-    unit = units.get(key, by_end)
-    return Metric(_KINDS.get(key, "float"), UNSET if unit == "1" else unit)  # type: ignore[arg-type]
+    kind = _KINDS.get(key, "float")
+    unit = units.get(key) or unit_of(key)
+    code = _ucum(unit) if kind == "float" else UNSET
+    return Metric(kind, UNSET if unit == "1" else unit, code)  # type: ignore[arg-type]
+
+
+def _ucum(unit: str) -> str | UnsetType:
+    return ucum(unit) or UNSET
 
 
 def _displayed(metrics: Mapping[str, float]) -> dict[str, object]:
-    shown: dict[str, object] = {}
-    for key, value in metrics.items():
-        unit = next((suffix for suffix in _DISPLAY if key.endswith(suffix)), "")
-        suffix, factor = _DISPLAY.get(unit, ("", 1.0))
-        shown[key.removesuffix(unit) + suffix] = _figure(value * factor)
-    return shown
+    named = [(shown_key(key), value) for key, value in metrics.items()]
+    return {key: _figure(value * factor) for (key, factor), value in named}
 
 
 def _temperatures(readings: Iterable[TemperatureReading]) -> dict[str, object]:
@@ -276,13 +300,9 @@ def _temperatures(readings: Iterable[TemperatureReading]) -> dict[str, object]:
 
 def _quantity(reading: QuantityReading) -> tuple[str, float | None]:
     """Key and value of a transmitter's quantity: `tx_z_velocity_rms_mm_s`."""
-    shown = _shown(reading.unit)
+    shown = shown_unit(reading.unit)
     key = f"tx_{reading.quantity.replace('-', '_')}{shown.suffix}"
     return key, None if reading.value is None else _figure(reading.value * shown.factor)
-
-
-def _shown(unit: str) -> _Shown:
-    return _QUANTITY.get(unit, _Shown("", 1.0, unit, "other"))
 
 
 def _utc_ns(state: GuardState, mono_ns: int) -> int:
@@ -292,7 +312,11 @@ def _utc_ns(state: GuardState, mono_ns: int) -> int:
 
 def _millis(state: GuardState, mono_ns: int) -> int:
     """UTC milliseconds of a monotonic time; 0 where the clock has not been set yet."""
-    return max(0, _utc_ns(state, mono_ns) // 1_000_000)
+    return _millis_of(_utc_ns(state, mono_ns))
+
+
+def _millis_of(utc_ns: int) -> int:
+    return max(0, utc_ns // 1_000_000)
 
 
 def _ratio(score: Score) -> float | None:

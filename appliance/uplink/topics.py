@@ -12,6 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from appliance.config import Site
 from appliance.records import Action, Severity, TimeQuality, Zone
+from appliance.uplink.command import Answer
+from appliance.uplink.wave import Manifest
 
 Version = Literal[1]
 Id = Annotated[
@@ -29,12 +31,20 @@ Millis = Annotated[
 ]
 Tsq = Annotated[
     TimeQuality,
-    Meta(description="ntp: disciplined clock; est: free-running clock; none: unknown, order by id"),
+    Meta(
+        description="ntp: synchronised clock; est: free running since it was, or found out later; none: the "
+        "clock was never synchronised, order by id"
+    ),
+]
+ErrorMs = Annotated[float | None, Meta(description="how far ts may be off at most, ms; null: nobody knows")]
+DeviceMillis = Annotated[
+    int, Meta(ge=0, description="what the device's clock said, where ts was found out later")
 ]
 Count = Annotated[int, Meta(ge=0)]
 Multiplying = Annotated[bool, Meta(description="vibration setpoints are multiplied, the machine starts")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Figure = float | None
+Ucum = Annotated[str, Meta(description="the unit as a UCUM code; left out where there is none")]
 ChannelKind = Literal["acceleration", "velocity", "temperature", "other"]
 
 
@@ -57,6 +67,7 @@ class Metric(Struct, frozen=True):
 
     type: Literal["float", "int", "bool", "string"]
     unit: str | UnsetType = UNSET
+    ucum: Ucum | UnsetType = UNSET
 
 
 class InfoChannel(Struct, frozen=True):
@@ -67,6 +78,7 @@ class InfoChannel(Struct, frozen=True):
     unit: str
     fs_hz: float
     axes: int | UnsetType = UNSET
+    ucum: Ucum | UnsetType = UNSET
 
 
 class Info(Struct, frozen=True, kw_only=True):
@@ -79,6 +91,9 @@ class Info(Struct, frozen=True, kw_only=True):
     model: str
     channels: tuple[InfoChannel, ...]
     metrics: dict[str, Metric]
+    zone_edges_mm_s: Annotated[
+        tuple[float, ...], Meta(description="velocity at A/B, B/C, C/D, mm/s RMS; empty where none is named")
+    ] = ()
     schema: str = "pdm/v1"
     commands: tuple[str, ...] = ()
 
@@ -89,6 +104,7 @@ class State(Struct, frozen=True, kw_only=True):
     v: Version = 1
     ts: Millis
     tsq: Tsq
+    ts_err_ms: ErrorMs
     level: Annotated[int, Meta(ge=0, le=4)]
     level_name: Literal["normal", "learning", "warning", "alarm", "tripped"]
     alarm: Annotated[bool, Meta(description="level is alarm or tripped")]
@@ -108,6 +124,7 @@ class State(Struct, frozen=True, kw_only=True):
     groups: Annotated[str, Meta(description="votes of the trip groups of several channels, and what tripped")]
     zone: Annotated[Zone, Meta(description="worst severity zone; empty where none is named")]
     acknowledged: Annotated[bool, Meta(description="false: an alarm that nobody has acknowledged")]
+    unacknowledged: Annotated[str, Meta(description="channels with such an alarm, separated by spaces")]
     shelved: Annotated[int, Meta(ge=0, description="channels whose Alert is shelved")]
     multiplying: Multiplying
     proof_test_due: bool
@@ -122,6 +139,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     id: Id
     ts: Millis
     tsq: Tsq
+    ts_err_ms: ErrorMs
+    ts_device: DeviceMillis | UnsetType = UNSET
     backfill: bool
     ok: Annotated[bool, Meta(description="false: a sensor or the model was not usable in this window")]
     sensor: str
@@ -134,6 +153,22 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     multiplying: Multiplying
 
 
+class Spectrum(Struct, frozen=True, kw_only=True):
+    """Velocity spectrum of one window: the axis that shakes most. The root sum square of the lines is its
+    velocity.
+    """
+
+    v: Version = 1
+    ts: Millis
+    tsq: Tsq
+    sensor: str
+    first_hz: Annotated[float, Meta(description="centre of the first line, Hz")]
+    step_hz: Annotated[float, Meta(description="from one line to the next, Hz")]
+    lines_mm_s: Annotated[
+        tuple[float, ...], Meta(max_length=200, description="velocity of each line, mm/s RMS")
+    ]
+
+
 class EventPayload(Struct, frozen=True, kw_only=True):
     """Something happened; at least once, durable before it is sent."""
 
@@ -142,6 +177,8 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     seq: Annotated[int, Meta(ge=1, description="contiguous per device over all events: a hole means lost")]
     ts: Millis
     tsq: Tsq
+    ts_err_ms: ErrorMs
+    ts_device: DeviceMillis | UnsetType = UNSET
     backfill: Annotated[bool, Meta(description="true: sent late, after an outage, or offered again")]
     type: Annotated[str, Meta(pattern=r"^[a-z]+(\.[a-z_]+)+$", examples=["alarm.raised", "trip.fired"])]
     severity: Severity
@@ -152,6 +189,7 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     limit: Annotated[Figure, Meta(description="what it was compared with, in `unit`")]
     unit: str
     latency_ms: Annotated[Figure, Meta(description="of a trip: block in memory to relay line written")]
+    ucum: Ucum | UnsetType = UNSET
     channel: str | UnsetType = UNSET
     top1: str | UnsetType = UNSET
     top1_share: float | UnsetType = UNSET
@@ -176,15 +214,18 @@ class EventPayload(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """How the appliance itself is. Counters begin at 0 with each start of the uplink."""
+    """How the appliance itself is. Counters begin at 0 with each start of the uplink, those of evictions with
+    the files that they speak of.
+    """
 
     v: Version = 1
     ts: Millis
     up_s: Count
     backlog: Count
     oldest_s: Count
-    evicted_telemetry: Annotated[int, Meta(ge=0, description="samples dropped while the broker was away")]
-    evicted_events: Count
+    backlog_history: Annotated[int, Meta(ge=0, description="samples that wait to be sent as history")]
+    evicted_telemetry: Annotated[int, Meta(ge=0, description="samples given up: no room, or the disk full")]
+    evicted_events: Annotated[int, Meta(ge=0, description="events given up: no room; each is a hole in seq")]
     refused: Annotated[int, Meta(ge=0, description="events that the broker refused; kept and offered again")]
     nobody_listening: Annotated[int, Meta(ge=0, description="offers of an event that no subscriber took")]
     reconnects: Count
@@ -193,6 +234,18 @@ class Health(Struct, frozen=True, kw_only=True):
     cpu_load: Figure
     rss_mb: Annotated[Figure, Meta(description="resident memory of the uplink process")]
     disk_free_mb: Figure
+    written_mb_per_day: Annotated[
+        Figure, Meta(description="what guard and uplink write to disk; null in the first minute")
+    ]
+    written_kb_per_event: Annotated[
+        Figure, Meta(description="what the guard has written for each event that it has accepted")
+    ]
+    disk_written_mb_per_day: Annotated[
+        Figure, Meta(description="what the whole box writes to that disk; null where it does not count")
+    ]
+    over_write_budget: Annotated[
+        bool, Meta(description="guard and uplink write more than storage.written_mb_per_day")
+    ]
     log_seq: Annotated[
         int | None, Meta(description="number of the event log's last line; null while the guard is away")
     ]
@@ -204,14 +257,18 @@ class Health(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One row of the contract. All are sent with QoS 1. expiry_s: MQTT 5 Message Expiry; None: never."""
+    """One row of the contract. All are sent with QoS 1. expiry_s: MQTT 5 Message Expiry; None: never.
+
+    payload: None: binary. A `{name}` in the suffix stands for the name of a command.
+    """
 
     suffix: str
-    payload: type[Struct]
+    payload: type[Struct] | None
     retain: bool
     durable: bool
     expiry_s: int | None
     when: str
+    content_type: str = "application/json"
 
 
 _ROWS = (
@@ -226,6 +283,8 @@ _ROWS = (
         60,
         "each window and each answer of a transmitter, live only (younger than 30 s)",
     ),
+    Topic("spectrum", Spectrum, False, False, 120, "once a minute for each sensor, live only"),
+    Topic("history", Telemetry, False, True, None, "telemetry that could not be sent live, after the events"),
     Topic("event/trip", EventPayload, False, True, None, "the relay dropped"),
     Topic("event/alarm", EventPayload, False, True, None, "a channel changed its level"),
     Topic(
@@ -233,6 +292,17 @@ _ROWS = (
     ),
     Topic("event/audit", EventPayload, False, True, None, "a person or the system did something"),
     Topic("health", Health, True, False, 900, "connect, and every `uplink.health_period_s`"),
+    Topic("rsp/{name}", Answer, False, False, 60, "a command has been obeyed or refused"),
+    Topic(
+        "wave/chunk",
+        None,
+        False,
+        False,
+        3600,
+        "`cmd/evidence`, where `uplink.commands` allows it",
+        "application/octet-stream",
+    ),
+    Topic("wave/manifest", Manifest, False, False, 3600, "after the chunks of an upload"),
 )
 TOPICS: Mapping[str, Topic] = {topic.suffix: topic for topic in _ROWS}
 """By suffix; the full topic is `{prefix}/{suffix}`."""

@@ -21,6 +21,7 @@ from appliance.guard.protection import Protection
 from appliance.guard.rack import Value
 from appliance.records import BypassState, ChannelState, Level, Reset, TripGroupState
 from appliance.sensors import SimTemperature, SimVibration
+from appliance.uplink import plant_link
 from hw.ports import Reading
 from hw.sim.relay import SimRelay
 
@@ -77,6 +78,29 @@ def test_the_exit_status_is_the_level(guard, capsys, degc, code, words):
     assert f"bearing.temperature: {degc} degC (limits 80 / 95) {words}" in page
     assert ("DE-ENERGISED" in page) is (code == 2)
     assert ("TRIPPED, reset needed" in page) is (code == 2)
+
+
+def test_how_it_stands_with_the_plant(guard, capsys):
+    def line() -> str:
+        capsys.readouterr()
+        status.show(guard.config, as_json=False)
+        return next((one for one in capsys.readouterr().out.splitlines() if one.startswith("plant")), "")
+
+    run_dir = guard.config.parent / "run"
+    assert line() == "plant    the uplink is not running: events stay on disk"
+    plant_link.tell(run_dir, "broker:8883: refused", connected=False)
+    first = line()
+    assert first.startswith("plant    NOT CONNECTED: broker:8883: refused, since 20")
+    time.sleep(1.1)
+    plant_link.tell(run_dir, "broker:8883: refused", connected=False)
+    assert line() == first, "since the first of them"
+    plant_link.tell(run_dir, "broker:8883 with MQTT 5", connected=True)
+    assert line().startswith("plant    connected to broker:8883 with MQTT 5, since 20")
+    gone = plant_link.seen(run_dir)
+    (run_dir / "uplink.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(gone, pid=2**22 + 1)))
+    assert line() == "plant    the uplink is not running: events stay on disk"
+    guard.config.write_text(guard.config.read_text() + "[uplink]\nenabled = false\n")
+    assert line() == ""
 
 
 def test_a_trip_that_has_gone_is_still_a_2(guard, capsys):

@@ -140,8 +140,27 @@ def test_a_damaged_store_is_told(kept):
     kept.durable.take(event("after"))
     eventually(lambda: kept.notes)
     assert kept.notes[0][1] == "store.damaged"
+    assert "begun anew with 1 events" in kept.notes[0][2]
     assert "events.db.damaged-1" in kept.notes[0][2]
-    assert kept.messages() == ["after"]
+    assert kept.messages() == ["before", "after"]
+
+
+def test_evictions_are_told_once_with_their_number(kept, monkeypatch):
+    kept.durable._store._most_bytes = 100_000
+    kept.durable.start(kept.daemon)
+    for n in range(3000):
+        kept.durable.take(event(f"{n:0100}"))
+        if n % 100 == 0:
+            eventually(lambda n=n: kept.durable.accepted > n)
+    eventually(lambda: kept.durable.accepted == 3000)
+    told = [note for note in kept.notes if note[1] == "buffer.evicted"]
+    assert len(told) == 1
+    assert "events evicted so far" in told[0][2]
+    monkeypatch.setattr(durable, "_TELL_EVICTIONS_S", 0.0)
+    kept.durable.take(event())
+    eventually(lambda: len([note for note in kept.notes if note[1] == "buffer.evicted"]) == 2)
+    left = len(kept.messages())
+    assert f"{3001 - left} events evicted" in kept.notes[-1][2]
 
 
 @pytest.fixture

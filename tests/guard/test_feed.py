@@ -12,6 +12,8 @@ from mounted import Guarded, wave
 from appliance import wire
 from appliance.guard.feed import Feed
 from appliance.records import (
+    Acknowledge,
+    Bypass,
     Capture,
     Event,
     EventKind,
@@ -22,23 +24,30 @@ from appliance.records import (
     MachineState,
     ModelAct,
     Notice,
+    Offer,
+    PlantAct,
+    ProofTest,
     Quality,
     Reply,
     Reset,
     SampleBlock,
     Score,
+    Shelve,
+    Spectrum,
     TemperatureReading,
 )
+from appliance.remote import Commands
 
 
 class Served:
     """A feed with its protection; turned by the test."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, from_plant=(PlantAct,)):
         self.path = folder / "g.sock"
         self.guarded = Guarded()
         self.guarded.run(1)
-        self.feed = Feed(wire.Listener(self.path), self.guarded.protection, self.guarded.protection.state)
+        protection = self.guarded.protection
+        self.feed = Feed(wire.Listener(self.path), protection, protection.state, from_plant)
 
     def join(self, role):
         link = wire.connect(self.path, Hello(role))
@@ -119,6 +128,15 @@ def test_a_flood_of_scores_is_taken_in_small_parts(served):
     assert served.guarded.protection.state().scores[0].t1_mono_ns == 100
 
 
+def test_a_spectrum_goes_on_to_the_uplink_alone(served):
+    links = {role: served.join(role) for role in ("uplink", "status", "evidence", "analysis")}
+    spectrum = Spectrum("de", served.guarded.t_ns, 10.0, 5.0, (0.1, 0.2))
+    links["analysis"].send(spectrum)
+    served.turn()
+    hearers = {role for role, link in links.items() if spectrum in heard(link)}
+    assert hearers == {"uplink"}
+
+
 def test_a_reset_is_answered_and_obeyed(served):
     link = served.join("status")
     heard(link)
@@ -178,6 +196,17 @@ def test_a_slow_listener_loses_messages_and_holds_no_one_up(served):
     assert len(before) == sent - 1
     served.feed.publish(block(served.guarded))
     assert heard(slow)[0].seq == before[-1].seq + 2  # the hole tells of the loss
+
+
+def test_who_does_not_read_his_replies_is_shown_the_door(served):
+    """A reply that is lost would make the next one look like the answer to the wrong question."""
+    deaf = served.join("status")
+    served.feed.publish(served.guarded.protection.state())
+    while served.feed.dropped == 0:
+        served.feed.publish(served.guarded.protection.state())
+    deaf.send(Reset("anna", "why"))
+    served.turn()
+    assert served.feed._roles == {}
 
 
 def test_a_listener_that_died_is_forgotten(served):
@@ -279,3 +308,76 @@ def test_the_end_takes_the_socket_away(served):
         heard_end = True
     assert heard_end
     assert not served.path.exists()
+
+
+OF_PEOPLE = (
+    Reset("x", "y"),
+    Bypass("x", "y", 60.0),
+    Acknowledge("de.peak", "x"),
+    Shelve("de.peak", "x", "y", 60.0),
+    ProofTest("x", "y"),
+    Learn("", "again", "x", "y"),
+    PlantAct("evidence 5-de.peak", "x"),
+    Offer("de", b"delta", "x", "y"),
+)
+ALL = ("ack", "evidence", "learn", "model", "ping", "rebirth", "replay", "reset", "shelve")
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken"),
+    [
+        (Commands(), {PlantAct}),
+        (Commands(allow=("ack",)), {PlantAct, Acknowledge}),
+        (Commands(allow=ALL), {PlantAct, Acknowledge, Shelve, Learn, Offer}),
+        (
+            Commands(allow=ALL, trip_reset="from afar, nobody can reach the machine"),
+            {PlantAct, Acknowledge, Shelve, Learn, Offer, Reset},
+        ),
+        (Commands(trip_reset="from afar, nobody can reach the machine"), {PlantAct}),
+    ],
+)
+def test_from_the_network_the_guard_takes_what_the_configuration_grants_and_nothing_else(
+    tmp_path, settings, taken
+):
+    served = Served(tmp_path, settings.requests)
+    link = served.join("uplink")
+    for request in OF_PEOPLE:
+        link.send(request)
+    served.turn()
+    replies = [message for message in heard(link) if isinstance(message, Reply)]
+    over_the_network = "refused: not over the network"
+    refused = [reply.message.startswith(over_the_network) for reply in replies]
+    assert [type(request) not in taken for request in OF_PEOPLE] == refused
+    served.feed.close()
+
+
+def test_what_the_plant_asked_of_the_uplink_stands_in_the_journal(served):
+    link = served.join("uplink")
+    link.send(PlantAct("evidence 5-de.peak, 576 kB", "mqtt:anna"))
+    served.turn()
+    (asked,) = served.guarded.events("plant.asked")
+    assert (asked.kind, asked.who) == (EventKind.AUDIT, "mqtt:anna")
+    assert asked.message == "machine: evidence 5-de.peak, 576 kB"
+    link.send(PlantAct("evidence\x1b[2J", "mqtt:anna"))
+    served.turn()
+    assert "can be printed" in heard(link)[-1].message
+
+
+def test_a_model_that_the_plant_offers_goes_to_analysis(tmp_path):
+    served = Served(tmp_path, (Offer,))
+    plant, offer = served.join("uplink"), Offer("de", b"\x00" * 65_536, "mqtt:anna", "from 40 pumps")
+    plant.send(offer)
+    served.turn()
+    assert "no analysis is connected" in heard(plant)[-1].message
+    analysis = served.join("analysis")
+    plant.send(offer)
+    plant.send(Offer("de", b"\x00" * 65_537, "mqtt:anna", "y"))
+    served.turn()
+    assert heard(analysis) == [offer]
+    assert [(reply.ok, reply.message[:20]) for reply in heard(plant)] == [
+        (True, "asked: try a model, "),
+        (False, "refused: delta has 6"),
+    ]
+    (asked,) = served.guarded.events("model.offered")
+    assert (asked.who, asked.why) == ("mqtt:anna", "from 40 pumps")
+    served.feed.close()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec import structs
 
-from appliance.clock import WallClock
+from appliance.clock import BOOT, WallClock, boottime_ns
 from appliance.guard.channel import Change, What
 from appliance.guard.report import Reporter
 from appliance.records import (
@@ -60,7 +60,9 @@ def test_a_relay_that_opened_makes_it_a_trip(report):
     )
     assert event.message.endswith("; relay dropped")
     assert event.at_mono_ns == 5
-    assert event.time_quality in ("ntp", "est")
+    assert event.time_quality in ("ntp", "est", "none")
+    assert event.boot == BOOT
+    assert 0 < event.at_boot_ns <= boottime_ns() + 60_000_000_000
 
 
 def test_a_trip_held_off_says_nothing_of_the_relay(report):

@@ -121,3 +121,35 @@ def test_no_mosquitto(tmp_path: Path, ci: str, status: int, monkeypatch: pytest.
     done = run(path, folder / "tools" / "test")
     assert done.returncode == status
     assert "run: apt install mosquitto" in done.stderr
+
+
+def test_npm_packages_are_installed_once_for_each_lock(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p")
+    npm = f'echo "$*" >>{folder}/npm-calls'
+    path = programs(tmp_path / "bin", *BASICS, "cut", "mkdir", "cp", "touch", npm=npm)
+    lock, tool = folder / "tools" / "dashboards" / "package-lock.json", folder / "tools" / "need"
+    tool.write_text('set -eu\nsource "$(dirname "$0")/environment"\nneed_npm "$root/tools/dashboards"\n')
+    environment = {"PATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def need() -> Path:
+        done = subprocess.run(
+            [str(BASH), str(tool)], env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        return Path(done.stdout.strip())
+
+    first = need()
+    assert need() == first
+    assert (first / "package.json").is_file()
+    lock.write_text("{}")
+    assert need() != first
+    calls = (folder / "npm-calls").read_text().splitlines()
+    assert [call.split()[:3] for call in calls] == [["ci", "--prefix", str(at)] for at in (first, need())]
+
+
+def test_no_npm(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p")
+    tool = folder / "tools" / "need"
+    tool.write_text('set -eu\nsource "$(dirname "$0")/environment"\nneed_npm "$root/tools/dashboards"\n')
+    done = run(programs(tmp_path / "bin", *BASICS, "cut"), tool)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run: apt install nodejs npm" in done.stderr

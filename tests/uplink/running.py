@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,15 @@ def event(kind: EventKind = EventKind.ALARM, message: str = "m") -> Event:
 
 
 def config(folder: Path, port: int, **more: object) -> Config:
-    way = {"backoff_s": 0.1, "backoff_max_s": 0.3, "settle_s": 0.5, "keepalive_s": 5, **more}
+    way = {"backoff_s": 0.1, "backoff_max_s": 0.3, "settle_s": 0.5, "keepalive_s": 5, "spread_s": 0.0, **more}
     return Config(state_dir=folder, run_dir=folder, uplink=Uplink(host="127.0.0.1", port=port, **way))  # type: ignore[arg-type]
+
+
+def stored(folder: Path) -> int:
+    """Events in the outbox on disk, whoever took some out."""
+    with contextlib.closing(sqlite3.connect(folder / "events.db")) as db:
+        rows: int = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+    return rows
 
 
 class Running:

@@ -10,6 +10,7 @@ from appliance.records import Event, EventKind
 from appliance.store import Store
 from appliance.uplink.drain import NO_SUBSCRIBERS, QUOTA_EXCEEDED, Drain
 from appliance.uplink.outbox import Outbox
+from appliance.uplink.pace import Pace
 
 DENIED = 0x87
 
@@ -30,7 +31,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 @pytest.fixture
 def drain(outbox: Outbox) -> Drain:
-    one = Drain(outbox, settle_s=10.0)
+    one = Drain(outbox, 10.0, Pace(0.0, 0.0))
     one.connected(0.0)
     return one
 
@@ -54,13 +55,13 @@ def test_a_row_leaves_only_when_the_broker_has_outlived_its_puback(store, outbox
     assert row.key[1] == accepted[0].id
 
 
-def test_a_new_connection_offers_unanswered_rows_first_and_unsettled_ones_last(store, drain):
+def test_a_new_connection_offers_live_rows_then_unanswered_ones_and_unsettled_ones_last(store, drain):
     answered, unanswered = ids_of(store.accept([event(), event()]))
     rows = drain.take(2, 0.0)
     drain.answered(rows[0].key, 0, 1.0)
     drain.connected(2.0)
     new = ids_of(store.accept([event(EventKind.AUDIT)]))[0]
-    assert ids(drain.take(5, 2.0)) == [unanswered, new, answered]
+    assert ids(drain.take(5, 2.0)) == [new, unanswered, answered]
     assert drain.is_late((1, unanswered))
     assert not drain.is_late((2, new))
 
@@ -69,7 +70,7 @@ def test_a_new_process_offers_everything_that_has_not_settled(store, outbox, dra
     accepted = ids_of(store.accept([event(), event()]))
     for row in drain.take(2, 0.0):
         drain.answered(row.key, 0, 1.0)
-    again = Drain(outbox, 10.0)
+    again = Drain(outbox, 10.0, Pace(0.0, 0.0))
     again.connected(0.0)
     assert ids(again.take(5, 0.0)) == accepted
 
@@ -153,7 +154,7 @@ def test_no_order_of_faults_loses_a_row(tmp_path_factory, steps):
     """None leaves the outbox without a PUBACK; once the faults are over all are settled."""
     path = tmp_path_factory.mktemp("drain") / "events.db"
     store, outbox = Store(path), Outbox(path)
-    drain = Drain(outbox, 10.0)
+    drain = Drain(outbox, 10.0, Pace(0.0, 0.0))
     now_s, flight, accepted, acknowledged = 0.0, [], set(), set()
     drain.connected(now_s)
     for step, value in steps:
@@ -170,7 +171,7 @@ def test_no_order_of_faults_loses_a_row(tmp_path_factory, steps):
             now_s += value
             drain.settle(now_s, now_s)
         elif step in ("connect", "restart"):
-            drain = drain if step == "connect" else Drain(outbox, 10.0)
+            drain = drain if step == "connect" else Drain(outbox, 10.0, Pace(0.0, 0.0))
             flight = []
             drain.connected(now_s)
         left = {row.key[1] for row in outbox.pending({}, 1000)}

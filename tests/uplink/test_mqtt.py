@@ -6,16 +6,18 @@ import threading
 import time
 
 import pytest
-from running import config, event, eventually, running
+from running import config, event, eventually, running, stored
 from tiny_broker import OK_V3, OK_V5, REFUSED_V5_AS_V3, TinyBroker, connack
 
 from appliance.config import Uplink
 from appliance.records import EventKind
 from appliance.store import Store
-from appliance.uplink.mqtt import Backoff, Connection, Lost, TooLarge
+from appliance.uplink.backoff import Backoff
+from appliance.uplink.mqtt import Connection, TooLarge, Will
 from appliance.uplink.outbox import Outbox
+from appliance.uplink.reasons import Lost
 
-WILL = ("pdm/v1/a/b/c/d/status", b'{"online":false}')
+WILL = Will("pdm/v1/a/b/c/d/status", b'{"online":false}')
 
 
 @pytest.fixture
@@ -74,6 +76,14 @@ def test_the_window_is_refilled_one_for_one_and_never_exceeded(tiny, tmp_path, s
     assert broker.most_unanswered <= 7
 
 
+def test_without_a_guard_a_puback_is_no_reason_to_tell_of_one_s_health_again(tiny, tmp_path):
+    broker = tiny(lambda _: OK_V5)
+    with running(config(tmp_path, broker.port)):
+        eventually(lambda: any(topic.endswith("/health") for topic, _ in broker.published))
+        time.sleep(0.5)
+    assert sum(topic.endswith("/health") for topic, _ in broker.published) == 1
+
+
 def test_maximum_packet_size_is_honoured_and_the_row_kept(tiny, tmp_path, store):
     broker = tiny(lambda _: connack(b"\x27" + (900).to_bytes(4, "big")))
     large = store.accept([event(message="x" * 240)])[0]
@@ -105,7 +115,7 @@ def test_a_puback_that_is_no_success_never_deletes_a_row(tiny, tmp_path, store, 
     alarms = store.accept([event() for _ in range(3)])
     outbox = Outbox(tmp_path / "events.db")
     with running(config(tmp_path, broker.port, settle_s=0.0, health_period_s=0.1)):
-        eventually(lambda: outbox.backlog() == 1)
+        eventually(lambda: stored(tmp_path) == 1)
         broker.drop()
         eventually(lambda: len(broker.levels) == 2)
         eventually(lambda: sum(topic.endswith("status") for topic, _ in broker.published) == 2)
@@ -122,8 +132,7 @@ def test_what_had_no_puback_is_sent_again_on_the_next_connection(tiny, tmp_path,
         eventually(lambda: any("event" in topic for topic, _ in broker.published))
         silent.set()
         broker.drop()
-        outbox = Outbox(tmp_path / "events.db")
-        eventually(lambda: outbox.backlog() == 0)
+        eventually(lambda: stored(tmp_path) == 0)
     assert sum("event" in topic for topic, _ in broker.published) == 2
 
 
@@ -167,8 +176,10 @@ def test_a_broker_that_is_not_there_is_lost_with_its_name():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
+        connection = Connection(Uplink(host="127.0.0.1", port=port), "d", WILL)
         with pytest.raises(Lost, match=f"127.0.0.1:{port} cannot be reached"):
-            Connection(Uplink(host="127.0.0.1", port=port), "d", WILL)
+            turn_often(connection)
+        connection.close()
 
 
 def test_nagle_is_off_and_no_thread_is_paho_s(tiny):

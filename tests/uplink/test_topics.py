@@ -32,14 +32,20 @@ STATE, SCORE, EVENT = TOOL["STATE"], TOOL["SCORE"], TOOL["EVENT"]
 TARGET = ROOT.parent / "shared" / "design" / "mqtt-schema"
 ADDED = {
     "event": {
-        "value", "limit", "unit", "who", "why", "zone", "fault1", "fault1_strength", "fault1_evidence",
+        "ts_err_ms", "value", "limit", "unit", "ucum", "who", "why", "zone",
+        "fault1", "fault1_strength", "fault1_evidence",
         "fault2", "fault2_strength", "fault2_evidence", "fault3", "fault3_strength", "fault3_evidence",
     },
     "state": {
-        "machine", "reasons", "bypassed", "bypass_who", "bypass_why", "bypass_until", "groups", "zone",
-        "acknowledged", "shelved", "multiplying", "proof_test_due",
+        "ts_err_ms", "machine", "reasons", "bypassed", "bypass_who", "bypass_why", "bypass_until", "groups",
+        "zone", "acknowledged", "unacknowledged", "shelved", "multiplying", "proof_test_due",
     },
-    "health": {"log_seq", "log_sha256"},
+    "info": {"zone_edges_mm_s"},
+    "telemetry": {"ts_err_ms"},
+    "health": {
+        "log_seq", "log_sha256", "backlog_history", "over_write_budget",
+        "written_mb_per_day", "written_kb_per_event", "disk_written_mb_per_day",
+    },
 }  # fmt: skip
 """Keys that the contract's first draft did not have; adding keys is a minor change."""
 
@@ -235,7 +241,7 @@ def test_a_long_message_is_cut_and_the_rest_of_an_event_is_there():
 
 
 def test_cloud_events_attributes():
-    attributes = dict(payloads.cloud_event(EVENT, "pdm/v1/a/b/c/d"))
+    attributes = dict(payloads.cloud_event(EVENT, "pdm/v1/a/b/c/d", EVENT.at_utc_ns // 10**6))
     assert attributes == {
         "specversion": "1.0",
         "id": str(EVENT.id),
@@ -250,3 +256,11 @@ def test_info_before_anything_is_known():
     assert about["model"] == ""
     assert about["metrics"] == {}
     assert [channel["kind"] for channel in about["channels"]] == ["acceleration", "temperature"]
+
+
+def test_channels_that_nobody_has_acknowledged_and_edges_of_the_zones():
+    assert EXAMPLES["state"].unacknowledged == "de.score"
+    seen = tuple(msgspec.structs.replace(one, acknowledged=True) for one in STATE.channels)
+    assert payloads.state_payload(msgspec.structs.replace(STATE, channels=seen), 0, 0).unacknowledged == ""
+    assert EXAMPLES["info"].zone_edges_mm_s == (1.4, 2.8, 4.5)
+    assert payloads.info(Config(), None, (), "0", 1).zone_edges_mm_s == ()

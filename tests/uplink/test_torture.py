@@ -1,5 +1,6 @@
-"""Kill −9 of the uplink, the broker and the author at random moments."""
+"""Everything goes wrong for the uplink, the broker and the author of events, at random moments."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,18 +14,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 def test_nothing_accepted_is_lost_in_twenty_rounds():
+    """Without root no network is cut and no disk is full; tools/torture_uplink does both for root."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
-    command = [sys.executable, str(ROOT / "tools" / "torture_uplink"), "--rounds", "20", "--seed", "7"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
+    rounds = os.environ.get("TORTURE_ROUNDS", "20")
+    command = [sys.executable, str(ROOT / "tools" / "torture_uplink"), "--rounds", rounds, "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     figures = {
         name: int(value)
-        for name, value in re.findall(r"^(accepted|lost|settled)\s+(\d+)", done.stdout, re.MULTILINE)
+        for name, value in re.findall(r"^(accepted|lost|settled) +(\d+)", done.stdout, re.MULTILINE)
     }
-    killed = dict(re.findall(r"(uplink|broker) (\d+)", done.stdout))
+    went_wrong = dict(re.findall(r"(kill [a-z]+|torn page|clock jump) (\d+)", done.stdout))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "NOTHING LOST"
     assert figures["lost"] == 0
-    assert figures["accepted"] > 500
+    assert figures["accepted"] > 300
     assert figures["settled"] > 50  # rows did leave the outbox in between
-    assert int(killed["uplink"]) >= 8
-    assert int(killed["broker"]) >= 8
+    assert {"kill uplink", "kill broker", "kill writer", "torn page", "clock jump"} <= went_wrong.keys()

@@ -31,6 +31,7 @@ from appliance.records import (
     Quality,
     QuantityReading,
     Score,
+    Spectrum,
     TemperatureReading,
     Validity,
 )
@@ -146,8 +147,8 @@ def test_the_will_speaks_when_the_process_is_killed(plant, tmp_path):
         import threading
         from running import config
         from pathlib import Path
-        from appliance.uplink import process, mqtt
-        mqtt._WILL_DELAY_S = 0
+        from appliance.uplink import broker, process
+        broker._WILL_DELAY_S = 0
         process.run(config(Path({str(tmp_path)!r}), {plant.port}), threading.Event(), lambda: None)
     """)
     root = Path(__file__).resolve().parents[2]
@@ -180,6 +181,21 @@ def test_state_and_telemetry_follow_the_guard_and_survive_its_restart(plant, tmp
         guard = Guard(tmp_path)
         guard.link.send(msgspec.structs.replace(STATE, level=Level.DANGER, tripped=True))
         eventually(lambda: plant.of("state")[-1]["tripped"])
+        guard.close()
+
+
+def test_each_sensors_spectrum_is_sent_once(plant, tmp_path):
+    with running(config(tmp_path, plant.port)):
+        guard = Guard(tmp_path)
+        guard.link.send(STATE)
+        for sensor in ("de", "nde"):
+            guard.link.send(Spectrum(sensor, 9_000_000_000, 10.0, 5.0, (0.25, 1.5)))
+        eventually(lambda: len(plant.of("spectrum")) == 2)
+        first, second = plant.of("spectrum")
+        assert (first["sensor"], second["sensor"]) == ("de", "nde")
+        assert first["ts"] == 1_772_446_280_002
+        assert (first["first_hz"], first["step_hz"], first["lines_mm_s"]) == (10.0, 5.0, [0.25, 1.5])
+        assert not [topic for topic in plant.retained if topic.endswith("spectrum")]
         guard.close()
 
 
@@ -251,7 +267,8 @@ def test_state_is_told_again_to_a_broker_that_forgot_everything(plant, tmp_path)
         plant.broker.start()
         eventually(lambda: len(plant.of("state")) == 2 and len(plant.of("status")) >= 2)
         eventually(lambda: plant.of("health")[-1]["reconnects"] == 1)
-        assert plant.of("health")[-1]["evicted_telemetry"] == 10
+        eventually(lambda: len(plant.of("history")) == 70)
+        assert plant.of("health")[-1]["evicted_telemetry"] == 0
         guard.close()
 
 

@@ -23,7 +23,12 @@ class TinyBroker:
     """
 
     def __init__(
-        self, greeting: Callable[[int], bytes | None], verdict: Callable[[str], int | None] = lambda _: 0
+        self,
+        greeting: Callable[[int], bytes | None],
+        verdict: Callable[[str], int | None] = lambda _: 0,
+        suback: int = 0x01,
+        *,
+        pings: bool = True,
     ) -> None:
         self.published: list[tuple[str, bytes]] = []
         self.levels: list[int] = []
@@ -31,6 +36,8 @@ class TinyBroker:
         self.most_unanswered = 0
         self._greeting = greeting
         self._verdict = verdict
+        self._suback = suback
+        self._pings = pings
         self._server = socket.create_server(("127.0.0.1", 0))
         self._conversation: socket.socket | None = None
         self.port = self._server.getsockname()[1]
@@ -42,6 +49,10 @@ class TinyBroker:
         held, self.held = self.held, []
         for mid in held:
             self._conversation.sendall(b"\x40\x03" + mid + bytes([reason]))
+
+    def say(self, packets: bytes) -> None:
+        """Send whatever it is."""
+        self._conversation.sendall(packets)
 
     def drop(self) -> None:
         """Cut the present connection."""
@@ -79,7 +90,9 @@ class TinyBroker:
                 sock.sendall(greeting)
             elif kind >> 4 == 3:
                 self._published(sock, body, level)
-            elif kind >> 4 == 12:
+            elif kind >> 4 == 8:
+                sock.sendall(b"\x90\x04" + body[:2] + b"\x00" + bytes([self._suback]))
+            elif kind >> 4 == 12 and self._pings:
                 sock.sendall(b"\xd0\x00")
             elif kind >> 4 == 14:
                 return

@@ -1,0 +1,58 @@
+"""paho's client on a socket of ours, with what paho keeps to itself: why reading failed, what is unread."""
+
+import contextlib
+import socket
+import ssl
+
+from paho.mqtt.client import Client
+
+_CONNACK = 0x20
+
+
+class SocketClient(Client):
+    """Set `given` before `connect`.
+
+    read_to_end: whether the socket held no more. fault: why it could not be read.
+    greeted: whether the first byte was that of a CONNACK; nothing else begins an MQTT broker's answer.
+    """
+
+    given: socket.socket | None = None
+    read_to_end = True
+    fault: OSError | None = None
+    greeted = False
+
+    def _create_socket(self) -> socket.socket:
+        if self.given is None:
+            raise ConnectionError("no socket given")
+        return self.given
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            data = super()._sock_recv(bufsize)
+            if data and not self.greeted:
+                if data[0] != _CONNACK:
+                    raise ConnectionError(
+                        f"the answer begins with {data!r}, expected an MQTT broker; "
+                        "is it a captive portal, a web server, or the broker's TLS port?"
+                    )
+                self.greeted = True
+        except BlockingIOError:
+            self.read_to_end = True
+            raise
+        except OSError as fault:
+            self.fault = fault
+            raise
+        return data
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        try:
+            return super()._sock_send(buf)
+        except BlockingIOError:
+            raise
+        except OSError as fault:
+            self.fault = fault
+            if isinstance(self.given, ssl.SSLSocket) and not self.greeted:
+                # TLS 1.3: why the broker refuses our certificate waits behind the handshake, to be read.
+                with contextlib.suppress(OSError):
+                    self._sock_recv(1)
+            raise

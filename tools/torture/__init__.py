@@ -1,0 +1,1 @@
+"""What tools/torture_uplink is made of."""
