@@ -10,7 +10,9 @@ from appliance.analysis.autoencoder import F32
 from appliance.analysis.condition import Conditions, Finding
 
 STRETCH = 8
-"""Windows that are judged together; shorter than the time delay of the score's Alert."""
+"""Windows that are judged together."""
+LEAST_RUN = 2 * STRETCH
+"""Windows in a row that make an Alert at least: one stretch for a change of speed, one to be known."""
 LONG = 4 * STRETCH
 """A condition that is gathered is judged by so many: impacts of one stretch come and go by chance."""
 MOST = 6
