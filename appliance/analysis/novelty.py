@@ -64,6 +64,7 @@ class NoveltyWatch:
         self.waiting: Waiting | None = None
         self._refused = False
         self._held = False
+        self._faults = 0
         self._unjudged = 0
 
     @property
@@ -105,10 +106,8 @@ class NoveltyWatch:
         self._held = not may_learn
         if not may_learn:
             self.gathered.clear()
-        elif self.finding is not None and self.waiting is None:
+        elif self.gathering and len(self.gathered) < self._wanted:
             self.gathered.append(seen)
-            if len(self.gathered) >= self._wanted:
-                self.waiting = Waiting(self.finding, self.since_mono_ns, tuple(self.gathered))
         if len(self._recent) == STRETCH and (self.finding is None or self._unjudged >= STRETCH):
             self._judge(at_mono_ns)
             self._unjudged = 0
@@ -132,16 +131,26 @@ class NoveltyWatch:
         if found is None or self._refused:
             self._leave()
         elif found.kind == "fault":
-            self._leave()
-            self.waiting = None
+            self._fault()
         else:  # the stretch that began it was half of the way there: the latest says best what it is
             if self.finding is None:
                 self.since_mono_ns = at_mono_ns
                 self._within.clear()
-            self.finding = found
+            self.finding, self._faults = found, 0
+            if self.waiting is None and len(self.gathered) >= self._wanted:
+                self.waiting = Waiting(found, self.since_mono_ns, tuple(self.gathered))
+
+    def _fault(self) -> None:
+        """Believed of a condition, and of what waits, once it has lasted."""
+        self._faults += 1
+        if self.finding is None and self._faults >= LONG:
+            self.waiting = None
+        elif self.finding is not None and len(self._within) == LONG:
+            self._leave()
+            self.waiting = None
 
     def _leave(self) -> None:
-        self.finding = None
+        self.finding, self._faults = None, 0
         self.gathered.clear()
 
     def _found(self, stretch: "deque[Seen]") -> Finding:
