@@ -14,6 +14,7 @@ from appliance.analysis import recall, runner, tail, tflite, tflite_read
 from appliance.analysis.baseline import Baseline
 from appliance.analysis.card import card as card_of
 from appliance.analysis.manifest import Manifest
+from appliance.analysis.novelty import LEAST_RUN
 from appliance.analysis.quantize import I8, QuantizedModel
 from appliance.analysis.tail import Tail
 from appliance.errors import BundleError
@@ -146,7 +147,7 @@ def with_manifest(bundle: Bundle, manifest: Manifest, card: str = "") -> Bundle:
 
 def false_alarms(scores: Tail, threshold: float, hop_s: float) -> manifests.FalseAlarms:
     """What a threshold promises of scores with this tail, a window every hop_s seconds."""
-    delay = tail.persistence(scores, threshold, hop_s)
+    delay = tail.persistence(scores, threshold, hop_s, LEAST_RUN)
     return manifests.FalseAlarms(
         rate=scores.rate(threshold),
         rate_at_most=scores.rate(threshold, tail.SURE_SIGMAS),

@@ -10,7 +10,9 @@ from appliance.analysis.autoencoder import F32
 from appliance.analysis.condition import Conditions, Finding
 
 STRETCH = 8
-"""Windows that are judged together; shorter than the time delay of the score's Alert."""
+"""Windows that are judged together."""
+LEAST_RUN = 2 * STRETCH
+"""Windows in a row that make an Alert at least: one stretch for a change of speed, one to be known."""
 LONG = 4 * STRETCH
 """A condition that is gathered is judged by so many: impacts of one stretch come and go by chance."""
 MOST = 6
@@ -62,6 +64,7 @@ class NoveltyWatch:
         self.waiting: Waiting | None = None
         self._refused = False
         self._held = False
+        self._faults = 0
         self._unjudged = 0
 
     @property
@@ -103,10 +106,8 @@ class NoveltyWatch:
         self._held = not may_learn
         if not may_learn:
             self.gathered.clear()
-        elif self.finding is not None and self.waiting is None:
+        elif self.gathering and len(self.gathered) < self._wanted:
             self.gathered.append(seen)
-            if len(self.gathered) >= self._wanted:
-                self.waiting = Waiting(self.finding, self.since_mono_ns, tuple(self.gathered))
         if len(self._recent) == STRETCH and (self.finding is None or self._unjudged >= STRETCH):
             self._judge(at_mono_ns)
             self._unjudged = 0
@@ -130,16 +131,26 @@ class NoveltyWatch:
         if found is None or self._refused:
             self._leave()
         elif found.kind == "fault":
-            self._leave()
-            self.waiting = None
+            self._fault()
         else:  # the stretch that began it was half of the way there: the latest says best what it is
             if self.finding is None:
                 self.since_mono_ns = at_mono_ns
                 self._within.clear()
-            self.finding = found
+            self.finding, self._faults = found, 0
+            if self.waiting is None and len(self.gathered) >= self._wanted:
+                self.waiting = Waiting(found, self.since_mono_ns, tuple(self.gathered))
+
+    def _fault(self) -> None:
+        """Believed of a condition, and of what waits, once it has lasted."""
+        self._faults += 1
+        if self.finding is None and self._faults >= LONG:
+            self.waiting = None
+        elif self.finding is not None and len(self._within) == LONG:
+            self._leave()
+            self.waiting = None
 
     def _leave(self) -> None:
-        self.finding = None
+        self.finding, self._faults = None, 0
         self.gathered.clear()
 
     def _found(self, stretch: "deque[Seen]") -> Finding:

@@ -20,7 +20,7 @@ from appliance.analysis.examine import Examiner
 from appliance.analysis.features import Analysed, Extractor
 from appliance.analysis.gathering import Gathering, full_windows
 from appliance.analysis.machine_state import MachineStateGate
-from appliance.analysis.novelty import STRETCH, NoveltyWatch, Seen
+from appliance.analysis.novelty import LEAST_RUN, NoveltyWatch, Seen
 from appliance.analysis.scorer import Scorer
 from appliance.analysis.tail import LONGEST_RUN
 from appliance.analysis.window import Window, Windower
@@ -43,9 +43,6 @@ CONDITION_S = 120.0
 """Running to gather in a new operating condition before it can be learnt, in the machine's own time."""
 _MOST_CONDITION = 600
 """Windows of it that are enough in any case."""
-
-LEAST_RUN = 2 * STRETCH
-"""Windows in a row that make an Alert at least: one stretch for a change of speed, one to be known."""
 
 _UNKNOWN = Geometry()
 

@@ -126,16 +126,17 @@ def threshold(tail: Tail, scores: NDArray[np.floating]) -> float:
     return float(min(tail.level(RATE, LIKELY_SIGMAS), bound, HIGHEST))
 
 
-def persistence(tail: Tail, score: float, hop_s: float) -> Persistence:
+def persistence(tail: Tail, score: float, hop_s: float, least: int = 1) -> Persistence:
     """The fewest windows in a row above the threshold `score` that leave at most ALARMS_PER_MONTH.
 
     Exceedances come in runs; each window of a run is followed by one more with the chance `tail.follow`.
-    hop_s: seconds from window to window, > 0.
+    hop_s: seconds from window to window, > 0. least: no fewer windows than that.
     """
     rate = tail.rate(score, SURE_SIGMAS)
     runs = MONTH_S / hop_s * rate * (1 - tail.follow)
     excess = max(1.0, runs / ALARMS_PER_MONTH)
-    windows = min(LONGEST_RUN, 1 + math.ceil(math.log(excess) / -math.log(tail.follow)))
+    wanted = 1 + math.ceil(math.log(excess) / -math.log(tail.follow))
+    windows = min(LONGEST_RUN, max(least, wanted))
     return Persistence(windows, runs * tail.follow ** (windows - 1))
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.analysis.condition import Conditions
-from appliance.analysis.novelty import STRETCH, NoveltyWatch, Seen
+from appliance.analysis.novelty import LONG, STRETCH, NoveltyWatch, Seen
 
 WANTED = 60
 
@@ -70,11 +70,32 @@ def test_what_is_enough_waits_until_it_is_answered(watch, learnt, windows):
 
 
 def test_what_was_gathered_goes_with_a_fault(watch, learnt, windows):
-    follow(watch, learnt, windows(WANTED + 10, 213, load=2.4))
+    follow(watch, learnt, windows(WANTED + 2 * STRETCH, 213, load=2.4))
     assert watch.waiting
     follow(watch, learnt, windows(24, 214, load=2.4, tone_hz=310, amplitude=9.0))
     assert watch.waiting is None
     assert watch.gathered == []
+
+
+def test_what_waits_outlives_a_short_suspicion_and_no_lasting_one(watch, learnt, windows):
+    follow(watch, learnt, windows(WANTED + 2 * STRETCH, 221, load=2.4))
+    follow(watch, learnt, windows(20, 222))
+    follow(watch, learnt, windows(STRETCH + 4, 223, tone_hz=310))
+    assert watch.waiting
+    follow(watch, learnt, windows(20, 224))
+    assert watch.waiting
+    follow(watch, learnt, windows(LONG + STRETCH, 225, tone_hz=310))
+    assert watch.waiting is None
+
+
+def test_impacts_of_one_stretch_do_not_end_a_condition_that_has_just_begun(watch, learnt, windows):
+    follow(watch, learnt, windows(STRETCH, 226, load=2.4))
+    begun = len(watch.gathered)
+    assert set(follow(watch, learnt, windows(LONG - STRETCH, 227, load=2.4, tone_hz=310, amplitude=9.0))) == {
+        "new"
+    }
+    assert len(watch.gathered) == begun + LONG - STRETCH
+    assert follow(watch, learnt, windows(2 * STRETCH, 228, load=2.4, tone_hz=310, amplitude=9.0))[-1] == ""
 
 
 def test_nothing_is_gathered_while_it_may_not_be(watch, learnt, windows):
@@ -87,7 +108,7 @@ def test_nothing_is_gathered_while_it_may_not_be(watch, learnt, windows):
 
 
 def test_what_is_refused_counts_until_known_running_is_back(watch, learnt, windows):
-    follow(watch, learnt, windows(WANTED + 10, 217, load=2.4))
+    follow(watch, learnt, windows(WANTED + 2 * STRETCH, 217, load=2.4))
     watch.refuse()
     assert watch.waiting is None
     assert set(follow(watch, learnt, windows(40, 218, load=2.4))) == {""}

@@ -75,6 +75,9 @@ def test_it_learns_then_scores() -> None:
         assert score.model == bundle.id
         assert score.threshold == bundle.threshold
         assert score.compute_ms > 0
+        in_a_row = bundle.manifest.false_alarms.delay_windows
+        assert 16 <= in_a_row <= 20
+        assert score.delay_s == pytest.approx((in_a_row - 1.5) * 0.125)  # the hop
         assert {"vib_rms_mps2", "vib_vel_mms"} <= set(score.metrics)
     worst = max(score.value for score in good if score.value is not None)
     assert worst < min(score.value for score in bad if score.value is not None)

@@ -63,6 +63,9 @@ def test_the_delay_grows_with_runs_and_holds_what_it_promises() -> None:
         alarms = np.count_nonzero(np.diff(over.astype(int)) == 1)
         assert alarms / (len(scores) * hop_s / tail.MONTH_S) <= 1 + 10 * tail.ALARMS_PER_MONTH
     assert waits[0] < waits[1] <= tail.LONGEST_RUN
+    longer = tail.persistence(fitted, level, hop_s, wait.windows + 1)
+    assert longer.windows == min(tail.LONGEST_RUN, wait.windows + 1)
+    assert tail.persistence(fitted, level, hop_s, wait.windows - 1) == wait
 
 
 def test_drift_between_stretches_is_no_run() -> None:
