@@ -12,7 +12,7 @@ import pytest
 
 from appliance.errors import StoreError
 from appliance.records import Contribution, Event, EventKind
-from appliance.store import Store, damage_mark
+from appliance.store import PAGE_BYTES, Store, damage_mark
 from appliance.uplink import outbox as outbox_module
 from appliance.uplink.outbox import Outbox
 
@@ -290,11 +290,11 @@ def fill(path: Path, rows: int) -> dict[int, int]:
 def test_a_damaged_page_costs_no_more_than_the_rows_below_it(path, seed):
     """One page of the file overwritten: all rows that were elsewhere are in the new store."""
     accepted = fill(path, 800)
-    pages = path.stat().st_size // 4096
-    page = 4 + seed * (pages - 4) // 6  # the first hold the schema and the roots
+    pages = path.stat().st_size // PAGE_BYTES
+    page = 5 + seed * (pages - 5) // 6  # the first hold the schema and the roots
     with path.open("r+b") as file:
-        file.seek(page * 4096)
-        file.write(os.urandom(4096))
+        file.seek(page * PAGE_BYTES)
+        file.write(os.urandom(PAGE_BYTES))
     store = Store(path)
     new = store.accept([event()])[0]
     assert len(store.set_aside) == 1
@@ -321,7 +321,7 @@ def test_a_torn_end_of_the_log_loses_nothing_that_was_accepted_before_it(path):
     accepted = [e.seq for _ in range(20) for e in store.accept([event()])]
     wal = path.with_name("events.db-wal")
     copied = wal.read_bytes()
-    for tail in (os.urandom(4120), copied[32 : 32 + 2000], b"\0" * 9000):
+    for tail in (os.urandom(PAGE_BYTES + 24), copied[32 : 32 + 2000], b"\0" * 9000):
         copy = path.parent / "copy" / "events.db"
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())

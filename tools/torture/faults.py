@@ -5,8 +5,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from appliance.store import PAGE_BYTES
+
 YEAR_NS = 31_557_600 * 10**9
-PAGE = 4096
 
 
 def run(*command: object) -> bool:
@@ -93,7 +94,7 @@ def tear_page(store: Path, rubbish: bytes) -> bool:
     log = wal.read_bytes() if wal.exists() else b""
     committed: list[int] = []
     pages: list[int] = []
-    for at in range(32, len(log) - PAGE - 23, 24 + PAGE):
+    for at in range(32, len(log) - PAGE_BYTES - 23, 24 + PAGE_BYTES):
         number, commit, salt = log[at : at + 4], log[at + 4 : at + 8], log[at + 8 : at + 16]
         if salt != log[16:24]:
             break
@@ -101,17 +102,17 @@ def tear_page(store: Path, rubbish: bytes) -> bool:
         if any(commit):
             committed += pages
             pages = []
-    known = [page for page in committed if 1 < page <= store.stat().st_size // PAGE]
+    known = [page for page in committed if 1 < page <= store.stat().st_size // PAGE_BYTES]
     if not known:
         return False
     with store.open("r+b") as file:
-        file.seek((known[-1] - 1) * PAGE)
-        file.write(rubbish[:PAGE])
+        file.seek((known[-1] - 1) * PAGE_BYTES)
+        file.write(rubbish[:PAGE_BYTES])
     return True
 
 
 def flip_page(store: Path, rubbish: bytes) -> None:
     """The last page of rows, committed long ago, is not what it was: the disk has lied."""
     with store.open("r+b") as file:
-        file.seek((store.stat().st_size // PAGE - 1) * PAGE)
-        file.write(rubbish[:PAGE])
+        file.seek((store.stat().st_size // PAGE_BYTES - 1) * PAGE_BYTES)
+        file.write(rubbish[:PAGE_BYTES])
