@@ -17,11 +17,14 @@ def run(*command: object) -> bool:
 
 
 class Network:
-    """A namespace with one link to the broker; needs root and iproute2. wrap: what runs a command in it."""
+    """A namespace with one link to the broker; needs root and iproute2.
 
-    HOST, GUEST = "169.254.77.1", "169.254.77.2"
+    host: the broker's address in it. wrap: what runs a command in it.
+    """
 
     def __init__(self) -> None:
+        net = f"169.254.{1 + os.getpid() % 254}"
+        self.host, self._guest = f"{net}.1", f"{net}.2"
         self._name = f"torture{os.getpid()}"
         self._link = f"tb{os.getpid()}"
         self.wrap = ["ip", "netns", "exec", self._name]
@@ -32,9 +35,9 @@ class Network:
         return (
             run("ip", "netns", "add", self._name)
             and run("ip", "link", "add", self._link, "type", "veth", "peer", "name", far, "netns", self._name)
-            and run("ip", "addr", "add", f"{self.HOST}/30", "dev", self._link)
+            and run("ip", "addr", "add", f"{self.host}/30", "dev", self._link)
             and run("ip", "link", "set", self._link, "up")
-            and run(*self.wrap, "ip", "addr", "add", f"{self.GUEST}/30", "dev", far)
+            and run(*self.wrap, "ip", "addr", "add", f"{self._guest}/30", "dev", far)
             and run(*self.wrap, "ip", "link", "set", far, "up")
         )
 
