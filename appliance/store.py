@@ -203,7 +203,7 @@ class Store:
     def __init__(self, path: Path, most_bytes: int = Storage().events_bytes) -> None:
         self._path = path
         self._most_bytes = most_bytes
-        self._given = self._seq = 0
+        self._given = self._seq = self.evicted = 0
         self.set_aside: list[Path] = []
         self.salvaged = 0
         if damage_mark(path).exists() and path.exists():
@@ -243,7 +243,7 @@ class Store:
     def _open(self) -> None:
         self._db, self.start = open_database(self._path, "FULL")
         self._seq = max(self._seq, newest_seq(self._db))
-        self.evicted: int = evicted(self._db)
+        self.evicted = evicted(self._db)
         self._given = 0
 
     def _may_only_be_read(self, fault: sqlite3.Error) -> bool:
@@ -253,6 +253,7 @@ class Store:
 
     def _begin_anew(self) -> None:
         """A new file with what can be read of the damaged one, which is kept for a person to look into."""
+        gone = self.evicted
         if known := self._seq:
             self._db.close()
         self.set_aside.append(_set_aside(self._path))
@@ -261,6 +262,8 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")  # all or nothing: what cannot be read now is still set aside
             for found in salvage(self.set_aside[-1], self.start):
                 self._take_back(found)
+            self._db.execute(_COUNT, (CLASSES[-1], gone, known))
+        self.evicted = evicted(self._db)
         if not known:
             self._seq = -(-newest_seq(self._db) // _SEQ_GAP) * _SEQ_GAP
 
