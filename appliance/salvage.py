@@ -50,7 +50,7 @@ def salvage(path: Path, newest_start: int) -> Iterator[Found]:
     end_s = time.monotonic() + _LONGEST_S
     decode = msgspec.json.Decoder(Event).decode
     with _readable(path) as db:
-        for prio in (*CLASSES, None):
+        for prio in (*CLASSES, None) if _has_our_tables(db) else ():
             for id_, seq, payload in _walk(db, prio, newest_start, end_s):
                 try:
                     event = decode(payload)
@@ -58,6 +58,16 @@ def salvage(path: Path, newest_start: int) -> Iterator[Found]:
                     continue
                 if (event.id, event.seq) == (id_, seq) and prio in (None, PRIORITY[event.kind]):
                     yield Found(prio, id_, seq, payload)
+
+
+def _has_our_tables(db: sqlite3.Connection) -> bool:
+    """Where the schema cannot be read, nothing can."""
+    try:
+        for source in ("outbox", "journal"):
+            db.execute(f"SELECT id, seq, payload FROM {source} LIMIT 0")  # noqa: S608
+    except (sqlite3.Error, UnicodeDecodeError):
+        return False
+    return True
 
 
 @contextlib.contextmanager
