@@ -5,7 +5,7 @@ from pathlib import Path
 
 from appliance import preset
 from appliance.channel_list import Listed, carries_the_band, listed
-from appliance.config import Config, Trip
+from appliance.config import Config, Trip, Uplink
 from appliance.plausible import implausible
 from appliance.sensors import RecordedVibration, driver
 from appliance.severity import band_hz
@@ -45,11 +45,18 @@ def describe(path: Path) -> str:
             f"start-up: {_start_up(document)}",
             f"contacts: {_contacts(config)}",
             f"NOT OK: {config.limits.not_ok} after {config.limits.not_ok_delay_s:g} s",
-            f"broker: {f'{up.host}:{up.port}' if up.enabled else 'none (uplink off)'}",
+            f"broker: {_broker(up) if up.enabled else 'none (uplink off)'}",
             f"from the plant: {up.commands.in_words}",
             f"state: {config.state_dir}, run: {config.run_dir}, on stop: {config.on_stop}",
         )
     )
+
+
+def _broker(up: Uplink) -> str:
+    how = "in the clear"
+    if up.tls:
+        how = "TLS, with our certificate" if up.tls.cert_file else "TLS, without a certificate of ours"
+    return f"{up.host}:{up.port}, {how}"
 
 
 def _sound(path: Path) -> Document[Config]:

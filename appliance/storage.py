@@ -10,7 +10,7 @@ _MB = 1_000_000
 
 
 class Storage(Struct, forbid_unknown_fields=True, frozen=True):
-    """How much disk the events and the history may take, and what may be written: docs/STORAGE.md."""
+    """How much disk the events and the history may take, and how much may be written to it."""
 
     events_mb: Annotated[float, Meta(ge=1, le=100_000)] = 64.0
     """Event store at most, MB; then the oldest of the least important class goes, trips last of all."""

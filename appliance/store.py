@@ -22,6 +22,9 @@ from appliance.records import Event
 from appliance.salvage import Found, salvage
 from appliance.storage import Storage
 
+PAGE_BYTES = 4096
+"""A commit writes whole pages: 16.1 kB for an alarm. With 1024 it is 9.8 kB, but then payloads overflow
+inside the index, and a page that is damaged costs all of a table instead of its own rows."""
 _APPLICATION_ID = 0x50444D31
 _BUSY_S = 5.0
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
@@ -110,6 +113,7 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
     """A connection to a sound store of this schema; raises sqlite3.DatabaseError (`is_damage`) otherwise."""
     db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 4194304")
@@ -199,7 +203,7 @@ class Store:
     def __init__(self, path: Path, most_bytes: int = Storage().events_bytes) -> None:
         self._path = path
         self._most_bytes = most_bytes
-        self._given = self._seq = 0
+        self._given = self._seq = self.evicted = 0
         self.set_aside: list[Path] = []
         self.salvaged = 0
         if damage_mark(path).exists() and path.exists():
@@ -239,7 +243,7 @@ class Store:
     def _open(self) -> None:
         self._db, self.start = open_database(self._path, "FULL")
         self._seq = max(self._seq, newest_seq(self._db))
-        self.evicted: int = evicted(self._db)
+        self.evicted = evicted(self._db)
         self._given = 0
 
     def _may_only_be_read(self, fault: sqlite3.Error) -> bool:
@@ -249,14 +253,17 @@ class Store:
 
     def _begin_anew(self) -> None:
         """A new file with what can be read of the damaged one, which is kept for a person to look into."""
+        gone = self.evicted
         if known := self._seq:
             self._db.close()
         self.set_aside.append(_set_aside(self._path))
         self._open()
         with contextlib.suppress(OSError, sqlite3.Error), _locked(self._path.parent), self._db:
             self._db.execute("BEGIN IMMEDIATE")  # all or nothing: what cannot be read now is still set aside
-            for found in salvage(self.set_aside[-1]):
+            for found in salvage(self.set_aside[-1], self.start):
                 self._take_back(found)
+            self._db.execute(_COUNT, (CLASSES[-1], gone, known))
+        self.evicted = evicted(self._db)
         if not known:
             self._seq = -(-newest_seq(self._db) // _SEQ_GAP) * _SEQ_GAP
 

@@ -51,10 +51,14 @@ def test_describe_names_what_a_person_looks_for(tmp_path: Path) -> None:
         "t (sim, every 1 s)",
         "channel de.peak: Alert 80 m/s2 (default), Danger 120 m/s2 (default) after 1 s",
         "channel de.score: not watched",
-        "broker: mq:1883",
+        "broker: mq:1883, in the clear",
         "from the plant: nothing",
     ):
         assert part in words
+    tls = "[uplink]\nhost = 'mq'\n[uplink.tls]\n"
+    assert "broker: mq:1883, TLS, without a certificate of ours" in describe(written(tmp_path, tls))
+    ours = tls + "cert_file = 'c'\nkey_file = 'k'\n"
+    assert "broker: mq:1883, TLS, with our certificate" in describe(written(tmp_path, ours))
     assert "broker: none" in describe(written(tmp_path, "uplink.enabled = false\n"))
     asked = '[uplink.commands]\nallow = ["reset", "ack", "evidence"]\nwaveforms = true\n'
     lacking = 'from the plant: ack, evidence, reset (refused: trip_reset is "only at the machine")\n'

@@ -19,7 +19,8 @@ from appliance.desk.finding import Finding, fail, note, ok
 from appliance.errors import ApplianceError, BundleError
 from appliance.sensors import VibrationSensor
 from appliance.uplink.credentials import Credentials, Shown
-from appliance.uplink.mqtt import Connection, Will
+from appliance.uplink.mqtt import Connection
+from appliance.uplink.packets import Will
 from appliance.uplink.reasons import Lost
 from appliance.uplink.topics import prefix
 

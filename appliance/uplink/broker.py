@@ -14,8 +14,9 @@ from appliance.uplink import plant_link
 from appliance.uplink.anchors import Anchors
 from appliance.uplink.backoff import Backoff
 from appliance.uplink.credentials import Credentials
-from appliance.uplink.mqtt import Connection, Received, TooLarge, Will
+from appliance.uplink.mqtt import Connection
 from appliance.uplink.outbox import Key, Row
+from appliance.uplink.packets import Received, TooLarge, Will
 from appliance.uplink.payloads import cloud_event, event_payload
 from appliance.uplink.reasons import Lost, Policy
 from appliance.uplink.topics import TOPICS, Status, prefix

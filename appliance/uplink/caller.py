@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from appliance.records import Reply
 from appliance.uplink.broker import Broker
 from appliance.uplink.command import COMMANDS, Answer, Unfit, id_of
-from appliance.uplink.mqtt import Received
+from appliance.uplink.packets import Received
 from appliance.uplink.topics import TOPICS
 
 _RSP = "rsp/{name}"

@@ -20,8 +20,8 @@ from appliance.uplink.broker import Broker
 from appliance.uplink.caller import Caller, answer
 from appliance.uplink.command import COMMANDS, Answer, Command, Unfit, decode
 from appliance.uplink.feed import Feed
-from appliance.uplink.mqtt import Received
 from appliance.uplink.outbox import Outbox
+from appliance.uplink.packets import Received
 from appliance.uplink.rate import Rate
 from appliance.uplink.requested import MOST, Range, Requested, Sending
 from appliance.uplink.topics import prefix

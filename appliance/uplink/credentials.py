@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from appliance.config import Uplink
-from appliance.errors import ConfigError
+from appliance.errors import ApplianceError, ConfigError
 from appliance.uplink import certificate, tls
 
 _MONTH = timedelta(days=30)
@@ -42,7 +42,10 @@ class Credentials:
         path = self._config.tls.cert_file if self._config.tls else None
         if path is None:
             return ""
-        last = certificate.read(path).last
+        try:
+            last = certificate.read(path).last
+        except ApplianceError:  # what OpenSSL takes shall not fail for its date
+            return "; when our certificate ends cannot be read"
         return (
             f"; our certificate ends on {last:%Y-%m-%d}: renew it"
             if last < datetime.now(UTC) + _MONTH

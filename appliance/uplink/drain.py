@@ -26,6 +26,7 @@ _SOON_S = 5.0
 _UNHEARD_S = 86_400.0
 _SETTLE_PERIOD_S = 0.05
 _SETTLE_ROWS = 500
+_AHEAD_ROWS = 100
 _FULL_S = 5.0
 """The disk is full: the next attempt to settle comes later."""
 
@@ -42,7 +43,8 @@ class Drain:
         self._pace = pace
         self._live: dict[int, int] = {}
         self._late: dict[int, int] = {}
-        self._live_left = self._late_left = True
+        self._live_left = self._trips_left = self._late_left = True
+        self._ahead: deque[Row] = deque()
         self._connected_s = 0.0
         self._newest_before = 0
         self._acknowledged: dict[Key, float] = {}
@@ -58,14 +60,15 @@ class Drain:
     @property
     def late_left(self) -> bool:
         """Whether late events wait for their turn; then history waits too."""
-        return self._late_left or bool(self._doubtful)
+        return self._late_left or bool(self._ahead) or bool(self._doubtful)
 
     def connected(self, now_s: float) -> None:
         """A new connection: what was sent without an answer goes first, what has not settled goes last."""
         self._newest_before = self._outbox.newest_id()
         self._live = dict.fromkeys(CLASSES, self._newest_before)
         self._late = {}
-        self._live_left = self._late_left = True
+        self._live_left = self._trips_left = self._late_left = True
+        self._ahead.clear()
         self._connected_s = now_s
         self._doubtful.extend(self._acknowledged)
         self._acknowledged.clear()
@@ -80,13 +83,15 @@ class Drain:
         Among each of these trips go before alarms before the rest, then in order of id.
         """
         rows = self._live_rows(room)
-        if self._late_left:
-            rows += self._read(self._late, room - len(rows), self._newest_before, CLASSES[:1])
+        if self._trips_left and room > len(rows):
+            trips = self._read(self._late, room - len(rows), self._newest_before, CLASSES[:1])
+            self._trips_left = len(trips) == room - len(rows)
+            rows += trips
         allowed = min(room - len(rows), self._pace.allowed(now_s))
-        late: list[Row] = []
-        if self._late_left and allowed > 0:
-            late = self._read(self._late, allowed, self._newest_before, CLASSES)
-            self._late_left = len(late) == allowed
+        if self._late_left and not self._ahead and allowed > 0:
+            self._ahead.extend(self._read(self._late, _AHEAD_ROWS, self._newest_before, CLASSES))
+            self._late_left = len(self._ahead) == _AHEAD_ROWS
+        late = [self._ahead.popleft() for _ in range(min(allowed, len(self._ahead)))]
         while len(late) < allowed and (key := self._again(now_s)):
             row = self._outbox.row(key)
             late += [row] if row else []

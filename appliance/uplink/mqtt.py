@@ -9,7 +9,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from paho.mqtt.client import (
     MQTT_CLEAN_START_FIRST_ONLY,
@@ -31,6 +31,16 @@ from appliance.config import Uplink
 from appliance.uplink.credentials import NOTHING, Shown
 from appliance.uplink.dial import Dial
 from appliance.uplink.mqtt_client import SocketClient
+from appliance.uplink.packets import (
+    Received,
+    TooLarge,
+    Will,
+    connect_properties,
+    framed_bytes,
+    publish_properties,
+    received,
+    will_properties,
+)
 from appliance.uplink.reasons import Lost, policy, remedy
 from appliance.uplink.tls import explained
 
@@ -40,46 +50,10 @@ _UNSUPPORTED_VERSION = 0x84
 _SESSION_EXPIRY_S = 60
 _WITH_WILL = 0x04
 _KEEP_ALIVE_TIMEOUT = 0x8D
-_HEADER_BYTES = 64
 _PROTOCOL_MOST_BYTES = 268_435_455
-_RECEIVE_MAXIMUM = 20
-_PACKET_MOST_BYTES = 131_072
 _RECEIVED_MOST = 200
 _FIRST_ERROR = 0x80
 _PACKETS_PER_TURN = 200
-
-
-class TooLarge(Exception):  # noqa: N818 - a verdict about one message
-    """The broker's Maximum Packet Size forbids this message."""
-
-
-class Will(NamedTuple):
-    """What the broker says for us once we are gone, with QoS 1.
-
-    delay_s: how long it waits for us to come back (MQTT 5); with 0 the session ends with the connection.
-    """
-
-    topic: str
-    payload: bytes
-    retain: bool = True
-    delay_s: int = 10
-
-
-class Received(NamedTuple):
-    """A message from the broker. What MQTT 3.1.1 has no word for is empty or None.
-
-    retained: the publisher asked to keep it, or it was kept from before we subscribed.
-    expiry_s: seconds it had left to live when the broker sent it; None: for ever.
-    response_topic, correlation: where the answer is wanted, and what is to stand in it.
-    """
-
-    topic: str
-    payload: bytes
-    retained: bool
-    qos: int
-    expiry_s: int | None
-    response_topic: str
-    correlation: bytes | None
 
 
 class Connection:
@@ -224,7 +198,7 @@ class Connection:
 
     def most_bytes(self, topic: str) -> int:
         """Largest payload to this topic that the broker takes."""
-        return (self._largest_bytes or _PROTOCOL_MOST_BYTES) - len(topic.encode()) - _HEADER_BYTES
+        return (self._largest_bytes or _PROTOCOL_MOST_BYTES) - framed_bytes(topic, 0)
 
     def publish(
         self,
@@ -245,21 +219,12 @@ class Connection:
             TooLarge: the broker does not take it.
             ValueError: `topic` is none to publish to.
         """
-        size = len(topic.encode()) + len(payload) + _HEADER_BYTES
-        size += sum(len(name.encode()) + len(value.encode()) + 5 for name, value in attributes)
-        size += len(correlation or b"")
+        size = framed_bytes(topic, len(payload), attributes, correlation)
         if self._largest_bytes and size > self._largest_bytes:
             raise TooLarge(f"{topic}: {size} bytes; the broker takes {self._largest_bytes}")
         properties = None
         if self.version5:
-            properties = _properties(PacketTypes.PUBLISH)
-            properties.ContentType = content_type
-            if expiry_s is not None:
-                properties.MessageExpiryInterval = expiry_s
-            if attributes:
-                properties.UserProperty = list(attributes)
-            if correlation is not None:
-                properties.CorrelationData = correlation
+            properties = publish_properties(content_type, expiry_s, attributes, correlation)
         sent = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         if sent.rc:
             raise Lost(f"{topic}: not sent: {sent.rc.name}")
@@ -302,10 +267,7 @@ class Connection:
         )
         client.connect_timeout = _CONNECT_S
         client.max_inflight_messages_set(0)
-        delay = None
-        if self.version5:
-            delay = _properties(PacketTypes.WILLMESSAGE)
-            delay.WillDelayInterval = will.delay_s
+        delay = will_properties(will.delay_s) if self.version5 else None
         client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=delay)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -316,12 +278,7 @@ class Connection:
 
     def _begin(self) -> None:
         config = self._config
-        session = None
-        if self.version5:
-            session = _properties(PacketTypes.CONNECT)
-            session.SessionExpiryInterval = self._session_s
-            session.ReceiveMaximum = _RECEIVE_MAXIMUM
-            session.MaximumPacketSize = _PACKET_MOST_BYTES
+        session = connect_properties(self._session_s) if self.version5 else None
         start = True if self.version5 else MQTT_CLEAN_START_FIRST_ONLY
         self._client.connect(
             config.host, config.port, config.keepalive_s, clean_start=start, properties=session
@@ -364,19 +321,8 @@ class Connection:
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         if len(self.received) == _RECEIVED_MOST:
             self.overflow += 1
-            return
-        said = message.properties
-        self.received.append(
-            Received(
-                topic=message.topic,
-                payload=bytes(message.payload),
-                retained=message.retain,
-                qos=message.qos,
-                expiry_s=getattr(said, "MessageExpiryInterval", None),
-                response_topic=getattr(said, "ResponseTopic", ""),
-                correlation=getattr(said, "CorrelationData", None),
-            )
-        )
+        else:
+            self.received.append(received(message))
 
     def _on_subscribe(
         self, _client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Any
@@ -385,7 +331,3 @@ class Connection:
         self.deaf += [
             (one, r.value) for one, r in zip(asked, reasons, strict=False) if r.value >= _FIRST_ERROR
         ]
-
-
-def _properties(packet: int) -> Properties:
-    return Properties(packet)  # type: ignore[no-untyped-call]

@@ -19,7 +19,8 @@ from appliance.uplink.backoff import Backoff
 from appliance.uplink.barrier import Barrier
 from appliance.uplink.broker import Broker
 from appliance.uplink.credentials import Credentials
-from appliance.uplink.mqtt import Connection, Received, TooLarge, Will
+from appliance.uplink.mqtt import Connection
+from appliance.uplink.packets import Received, TooLarge, Will
 from appliance.uplink.primary_host import PrimaryHost
 from appliance.uplink.reasons import Lost, Policy
 from appliance.uplink.sparkplug_backlog import Backlog

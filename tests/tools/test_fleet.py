@@ -9,7 +9,7 @@ import pytest
 from real_broker import MOSQUITTO
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ("--appliances", "50", "--processes", "2", "--down", "5", "--spread", "2")
+SMALL = ("--appliances", "50", "--processes", "2", "--down", "3", "--spread", "2")
 
 
 @pytest.mark.slow
@@ -26,4 +26,4 @@ def test_fifty_come_back_spread_out_and_lose_nothing():
     seconds = re.findall(r"^ +\d+ s +(\d+) +(\d+)", done.stdout, re.MULTILINE)
     assert sum(int(came) for _, came in seconds) == 50
     assert sum(came != "0" for _, came in seconds) >= 4, done.stdout
-    assert sum(int(tried) for tried, _ in seconds) > 100, "they tried while it was away"
+    assert sum(int(tried) for tried, _ in seconds) > 60, "they tried while it was away"

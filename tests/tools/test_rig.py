@@ -205,10 +205,20 @@ def test_hours_of_virtual_time_without_the_broker_lose_nothing():
     assert int(counted[1]) >= 7
 
 
+@needs_kernel
+@pytest.mark.slow
+def test_two_days_and_boots_without_the_broker_are_told_in_order():
+    done = rig("month", "2", limit_s=400.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rig: 2 boots, exit status 0" in done.stdout
+    assert re.search(r"accepted 15, delivered 15; late 2 trips, then 11 alarms, .* in order", done.stdout)
+
+
 def test_days_that_are_no_number_are_refused():
-    done = rig("day", "a week", limit_s=20.0)
-    assert done.returncode == 1
-    assert "'a week': expected a number of days above 0" in done.stderr
+    for command, expected in (("day", "a number of days above 0"), ("month", "a whole number of days")):
+        done = rig(command, "a week", limit_s=20.0)
+        assert done.returncode == 1
+        assert f"'a week': expected {expected}" in done.stderr
 
 
 @needs_pi

@@ -188,3 +188,54 @@ def test_no_order_of_faults_loses_a_row(tmp_path_factory, steps):
     assert outbox.backlog() == 0
     outbox.close()
     store.close()
+
+
+def test_late_rows_keep_their_pace_and_live_ones_overtake_them(store, outbox):
+    late = ids_of(store.accept([event() for _ in range(30)]))
+    pace = Pace(10.0, 0.0)
+    drain = Drain(outbox, 10.0, pace)
+    pace.connected(0.0, 1e9)
+    drain.connected(0.0)
+    sent = []
+    for n in range(10):
+        if n == 5:
+            live = store.accept([event(EventKind.AUDIT)])[0].id
+            before = len(sent)
+        sent += ids(drain.take(20, n * 0.1))
+    assert sent[before] == live
+    assert 3 <= before <= 5
+    assert [one for one in sent if one != live] == late[: len(sent) - 1]
+    assert 8 <= len(sent) <= 11
+    assert drain.late_left
+    assert 0 < drain.patience_s(4.0, 1.0) <= 0.1
+
+
+def test_late_trips_wait_for_nothing(store, outbox):
+    pace = Pace(1.0, 30.0)
+    drain = Drain(outbox, 10.0, pace)
+    store.accept([event(), event(EventKind.HEALTH)])
+    trips = ids_of(store.accept([event(EventKind.TRIP) for _ in range(5)]))
+    pace.connected(0.0, 1e9)
+    drain.connected(0.0)
+    assert ids(drain.take(3, 0.0)) == trips[:3]
+    assert ids(drain.take(3, 0.0))[:2] == trips[3:]
+
+
+def test_nothing_to_do_means_a_long_sleep(store, drain):
+    assert drain.take(5, 0.0) == []
+    assert not drain.late_left
+    assert drain.patience_s(4.0, 0.0) == 4.0
+    store.accept([event()])
+    assert len(drain.take(5, 0.0)) == 1  # seen at once: the guard has written
+    assert drain.patience_s(4.0, 0.0) == 4.0
+
+
+def test_the_backlog_is_counted_without_a_scan_through_evictions_and_deliveries(tmp_path):
+    path = tmp_path / "events.db"
+    store, outbox = Store(path, most_bytes=100_000), Outbox(path)
+    for n in range(60):
+        store.accept([event() for _ in range(30)])
+        if n % 7 == 0:
+            assert outbox.delivered([row.key for row in outbox.pending({}, 13)])
+        assert outbox.backlog() == len(outbox.pending({}, 10_000))
+    assert outbox.evicted() == store.evicted > 0

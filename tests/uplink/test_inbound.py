@@ -11,7 +11,7 @@ from tiny_broker import OK_V5, TinyBroker
 
 from appliance.store import Store
 from appliance.uplink.broker import Broker
-from appliance.uplink.mqtt import Received
+from appliance.uplink.packets import Received
 
 PREFIX = "pdm/v1/site/area/machine/appliance"
 

@@ -13,8 +13,9 @@ from appliance.config import Uplink
 from appliance.records import EventKind
 from appliance.store import Store
 from appliance.uplink.backoff import Backoff
-from appliance.uplink.mqtt import Connection, TooLarge, Will
+from appliance.uplink.mqtt import Connection
 from appliance.uplink.outbox import Outbox
+from appliance.uplink.packets import TooLarge, Will
 from appliance.uplink.reasons import Lost
 
 WILL = Will("pdm/v1/a/b/c/d/status", b'{"online":false}')

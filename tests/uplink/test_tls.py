@@ -19,7 +19,8 @@ from appliance.plant_tls import Tls
 from appliance.store import Store
 from appliance.uplink import plant_link, tls
 from appliance.uplink.credentials import Credentials
-from appliance.uplink.mqtt import Connection, Will
+from appliance.uplink.mqtt import Connection
+from appliance.uplink.packets import Will
 from appliance.uplink.reasons import Lost, Policy
 
 MOSQUITTO = Path(__file__).resolve().parents[2] / "docs" / "mosquitto"

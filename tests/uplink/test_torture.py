@@ -1,6 +1,5 @@
 """Everything goes wrong for the uplink, the broker and the author of events, at random moments."""
 
-import os
 import re
 import subprocess
 import sys
@@ -13,13 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-def test_nothing_accepted_is_lost_in_twenty_rounds():
+def test_nothing_accepted_is_lost_in_fifty_rounds():
     """Without root no network is cut and no disk is full; tools/torture_uplink does both for root."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
-    rounds = os.environ.get("TORTURE_ROUNDS", "20")
-    command = [sys.executable, str(ROOT / "tools" / "torture_uplink"), "--rounds", rounds, "--seed", "7"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    command = [sys.executable, str(ROOT / "tools" / "torture_uplink"), "--rounds", "50", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     figures = {
         name: int(value)
         for name, value in re.findall(r"^(accepted|lost|settled) +(\d+)", done.stdout, re.MULTILINE)

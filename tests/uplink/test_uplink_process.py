@@ -18,6 +18,7 @@ from real_broker import free_port
 from running import Plant, config, event, eventually, running
 
 from appliance import wire
+from appliance.clock import BOOT, boottime_ns
 from appliance.config import Config, Uplink
 from appliance.errors import ConfigError
 from appliance.records import (
@@ -37,6 +38,7 @@ from appliance.records import (
 )
 from appliance.store import Store, damage_mark
 from appliance.uplink import process
+from appliance.uplink.anchors import Anchor
 from appliance.uplink.outbox import Outbox
 
 STATE = GuardState(
@@ -366,3 +368,42 @@ def test_rss_and_imports_of_the_process():
     rss, heavy = done.stdout.splitlines()
     assert float(rss) < 35.0
     assert heavy == "[]"
+
+
+def test_telemetry_of_an_outage_and_of_a_restart_follows_as_history(plant, tmp_path):
+    plant.broker.kill()
+    store = Store(tmp_path / "events.db")
+    late = [one.id for one in store.accept([event() for _ in range(20)])]
+    with running(config(tmp_path, plant.port)):
+        guard = Guard(tmp_path)
+        guard.link.send(msgspec.structs.replace(STATE, time_quality="none", at_boot_ns=boottime_ns()))
+        for n in range(150):
+            guard.link.send(score(n))
+        time.sleep(0.8)
+        guard.close()
+    plant.broker.start()
+    anchor = Anchor(BOOT, 0, 1_700_000_000 * 10**9, 5.0)
+    (tmp_path / "anchors.json").write_bytes(msgspec.json.encode([anchor]))
+    with running(config(tmp_path, plant.port, health_period_s=0.3)):
+        eventually(lambda: len({one["id"] for one in plant.of("history")}) == 150, within_s=15)
+        eventually(lambda: plant.of("health")[-1]["backlog_history"] == 0)
+    assert plant.events()[: len(late)] == late
+    told = plant.of("history")
+    assert plant.of("telemetry") == []
+    assert {(one["backfill"], one["tsq"]) for one in told} == {(True, "est")}
+    assert all(one["ts"] > 1_700_000_000_000 for one in told)
+    assert {one["ts_device"] for one in told} == {
+        (STATE.at_utc_ns + (n - 9) * 10**9) // 1_000_000 for n in range(150)
+    }
+    assert plant.of("health")[-1]["evicted_telemetry"] == 0
+
+
+def test_an_idle_uplink_sleeps(plant, tmp_path):
+    with running(config(tmp_path, plant.port, keepalive_s=60)) as uplink:
+        guard = Guard(tmp_path)
+        eventually(lambda: plant.of("health") and plant.of("info"))
+        time.sleep(1.0)
+        before = uplink.beats
+        time.sleep(3.0)
+        assert uplink.beats - before <= 3
+        guard.close()

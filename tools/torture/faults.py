@@ -5,8 +5,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from appliance.store import PAGE_BYTES
+
 YEAR_NS = 31_557_600 * 10**9
-PAGE = 4096
 
 
 def run(*command: object) -> bool:
@@ -16,11 +17,14 @@ def run(*command: object) -> bool:
 
 
 class Network:
-    """A namespace with one link to the broker; needs root and iproute2. wrap: what runs a command in it."""
+    """A namespace with one link to the broker; needs root and iproute2.
 
-    HOST, GUEST = "169.254.77.1", "169.254.77.2"
+    host: the broker's address in it. wrap: what runs a command in it.
+    """
 
     def __init__(self) -> None:
+        net = f"169.254.{1 + os.getpid() % 254}"
+        self.host, self._guest = f"{net}.1", f"{net}.2"
         self._name = f"torture{os.getpid()}"
         self._link = f"tb{os.getpid()}"
         self.wrap = ["ip", "netns", "exec", self._name]
@@ -31,9 +35,9 @@ class Network:
         return (
             run("ip", "netns", "add", self._name)
             and run("ip", "link", "add", self._link, "type", "veth", "peer", "name", far, "netns", self._name)
-            and run("ip", "addr", "add", f"{self.HOST}/30", "dev", self._link)
+            and run("ip", "addr", "add", f"{self.host}/30", "dev", self._link)
             and run("ip", "link", "set", self._link, "up")
-            and run(*self.wrap, "ip", "addr", "add", f"{self.GUEST}/30", "dev", far)
+            and run(*self.wrap, "ip", "addr", "add", f"{self._guest}/30", "dev", far)
             and run(*self.wrap, "ip", "link", "set", far, "up")
         )
 
@@ -93,7 +97,7 @@ def tear_page(store: Path, rubbish: bytes) -> bool:
     log = wal.read_bytes() if wal.exists() else b""
     committed: list[int] = []
     pages: list[int] = []
-    for at in range(32, len(log) - PAGE - 23, 24 + PAGE):
+    for at in range(32, len(log) - PAGE_BYTES - 23, 24 + PAGE_BYTES):
         number, commit, salt = log[at : at + 4], log[at + 4 : at + 8], log[at + 8 : at + 16]
         if salt != log[16:24]:
             break
@@ -101,17 +105,17 @@ def tear_page(store: Path, rubbish: bytes) -> bool:
         if any(commit):
             committed += pages
             pages = []
-    known = [page for page in committed if 1 < page <= store.stat().st_size // PAGE]
+    known = [page for page in committed if 1 < page <= store.stat().st_size // PAGE_BYTES]
     if not known:
         return False
     with store.open("r+b") as file:
-        file.seek((known[-1] - 1) * PAGE)
-        file.write(rubbish[:PAGE])
+        file.seek((known[-1] - 1) * PAGE_BYTES)
+        file.write(rubbish[:PAGE_BYTES])
     return True
 
 
 def flip_page(store: Path, rubbish: bytes) -> None:
     """The last page of rows, committed long ago, is not what it was: the disk has lied."""
     with store.open("r+b") as file:
-        file.seek((store.stat().st_size // PAGE - 1) * PAGE)
-        file.write(rubbish[:PAGE])
+        file.seek((store.stat().st_size // PAGE_BYTES - 1) * PAGE_BYTES)
+        file.write(rubbish[:PAGE_BYTES])

@@ -59,8 +59,9 @@ def event(kind):
     return Event(kind, f"{kind.value}.raised", "alarm", "torture", at_ns, walls.utc_ns(at_ns), walls.quality,
                  boot=BOOT, at_boot_ns=walls.boot_ns(at_ns), time_error_ms=walls.error_ms)
 while True:
-    true_ns = real_ns()
+    from_ns = real_ns()
     events = [event(kind) for kind in draw.choices(list(EventKind), k=draw.choice((1, 1, 1, 3)))]
+    to_ns = real_ns()
     while True:
         try:
             stored = store.accept(events)
@@ -68,17 +69,18 @@ while True:
         except StoreError:
             time.sleep(0.05)
     for one in stored:
-        print(one.id, one.seq, true_ns, flush=True)
+        print(one.id, one.seq, from_ns, to_ns, flush=True)
     time.sleep(draw.uniform(0, 0.05))
 """
 )
 
 
 class Accepted(NamedTuple):
-    """An event that is durable. true_ns: when it happened, by a clock that was never touched."""
+    """An event that is durable; it happened between the two times, by a clock that was never touched."""
 
     seq: int
-    true_ns: int
+    from_ns: int
+    to_ns: int
 
 
 class Writer:
@@ -103,8 +105,8 @@ class Writer:
     def _note(self, lines: Iterable[str]) -> None:
         for line in lines:
             if line.endswith("\n"):
-                id_, seq, true_ns = map(int, line.split())
-                self.accepted[id_] = Accepted(seq, true_ns)
+                id_, *rest = map(int, line.split())
+                self.accepted[id_] = Accepted(*rest)
 
 
 class Subscriber:
@@ -118,7 +120,7 @@ class Subscriber:
         self._client.on_message = self._note
         self._client.reconnect_delay_set(0.1, 0.5)
         session = Properties(PacketTypes.CONNECT)
-        session.SessionExpiryInterval = 86400
+        session.SessionExpiryInterval = 0xFFFFFFFF
         self._client.connect("127.0.0.1", port, clean_start=False, properties=session)
         self._client.loop_start()
 
