@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from appliance.records import Acknowledge, Learn, Offer, PlantAct, Reset, Shelve
+from appliance.requests import Acknowledge, Learn, Offer, PlantAct, Reset, Shelve
 
 Command = Literal["ack", "evidence", "learn", "model", "ping", "rebirth", "replay", "reset", "shelve"]
 

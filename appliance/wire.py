@@ -11,7 +11,35 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.records import Hello, Message
+from appliance.records import (
+    Capture,
+    GuardState,
+    Hello,
+    ModelAct,
+    Notice,
+    SampleBlock,
+    Score,
+    Spectrum,
+    TemperatureReading,
+    Trace,
+)
+from appliance.requests import Learn, Offer, PlantAct, Reply, Request
+
+ToGuard = Hello | Score | Spectrum | ModelAct | Request | Learn | Offer | PlantAct
+FromGuard = (
+    SampleBlock
+    | TemperatureReading
+    | GuardState
+    | Spectrum
+    | Learn
+    | Offer
+    | Reply
+    | Trace
+    | Capture
+    | Notice
+)
+Message = ToGuard | FromGuard
+"""Everything that travels on the guard's socket."""
 
 _PACKET_BYTES = 1 << 20
 _BUFFER_BYTES = 4 << 20

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from appliance.records import Acknowledge, Bypass, ProofTest, Reset, Shelve
+from appliance.requests import Acknowledge, Bypass, ProofTest, Reset, Shelve
 
 LevelWord = Literal["normal", "alert", "danger"]
 RelayWord = Literal["energised", "de-energised"]

@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 
 from appliance import wire
 from appliance.records import (
-    Acknowledge,
-    Bypass,
     BypassState,
     Capture,
     ChannelState,
@@ -27,26 +25,20 @@ from appliance.records import (
     EventKind,
     GuardState,
     Hello,
-    Learn,
     Level,
     MachineState,
     ModelAct,
     Notice,
-    Offer,
-    PlantAct,
-    ProofTest,
     Quality,
-    Reply,
-    Reset,
     SampleBlock,
     Score,
-    Shelve,
     Spectrum,
     TemperatureReading,
     Trace,
     TripGroupState,
     Validity,
 )
+from appliance.requests import Acknowledge, Bypass, Learn, Offer, PlantAct, ProofTest, Reply, Reset, Shelve
 
 SCORE = Score(
     "de",

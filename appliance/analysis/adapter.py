@@ -19,7 +19,8 @@ from appliance.analysis.stream import SensorStream
 from appliance.config import Config
 from appliance.daemon import Daemon
 from appliance.errors import BudgetError, BundleError, LearningError
-from appliance.records import GuardState, Learn, ModelAct, Severity
+from appliance.records import GuardState, ModelAct, Severity
+from appliance.requests import Learn
 
 log = logging.getLogger(__name__)
 

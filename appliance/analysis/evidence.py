@@ -14,12 +14,12 @@ from appliance.records import (
     Event,
     EventKind,
     GuardState,
-    Message,
     Notice,
     SampleBlock,
     TemperatureReading,
     Trace,
 )
+from appliance.wire import Message
 from hw.evidence import Track, block_type
 from hw.waveform import Gap
 

@@ -9,7 +9,8 @@ from appliance.analysis import delta, ledger, provenance, signature, slots
 from appliance.analysis.bundle import Bundle
 from appliance.config import Config
 from appliance.errors import ApplianceError, BundleError
-from appliance.records import ModelAct, Offer
+from appliance.records import ModelAct
+from appliance.requests import Offer
 
 
 def admit(bundle: Bundle, config: Config, sensor: str) -> str:

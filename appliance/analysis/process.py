@@ -19,7 +19,8 @@ from appliance.analysis.velocity_lines import velocity_lines
 from appliance.config import Config
 from appliance.daemon import Daemon, Worker
 from appliance.errors import BundleError, LearningError
-from appliance.records import GuardState, Hello, Learn, ModelAct, Offer, SampleBlock, Score
+from appliance.records import GuardState, Hello, ModelAct, SampleBlock, Score
+from appliance.requests import Learn, Offer
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,9 @@ from appliance.desk.practice import SPEED, Practice
 from appliance.desk.screen import Screen
 from appliance.errors import ApplianceError, BundleError
 from appliance.preset import find
-from appliance.records import GuardState, Hello, Learn, Level, MachineState, Message, Notice, Quality, Score
+from appliance.records import GuardState, Hello, Level, MachineState, Notice, Quality, Score
+from appliance.requests import Learn
+from appliance.wire import Message
 
 INTERRUPTED = 130
 _PATIENCE_S = 10.0

@@ -5,7 +5,7 @@ import argparse
 from appliance import check
 from appliance.desk import requests
 from appliance.errors import ApplianceError
-from appliance.records import Learn, Reply
+from appliance.requests import Learn, Reply
 
 _PATIENCE_S = 20.0
 """An adaptation takes about a second; an SD card may take its time."""

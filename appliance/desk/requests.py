@@ -11,21 +11,9 @@ from typing import TypeVar
 
 from appliance import check, wire
 from appliance.errors import ApplianceError
-from appliance.records import (
-    Acknowledge,
-    Bypass,
-    Event,
-    GuardState,
-    Hello,
-    Learn,
-    Message,
-    Notice,
-    ProofTest,
-    Reply,
-    Request,
-    Reset,
-    Shelve,
-)
+from appliance.records import Event, GuardState, Hello, Notice
+from appliance.requests import Acknowledge, Bypass, Learn, ProofTest, Reply, Request, Reset, Shelve
+from appliance.wire import Message
 
 _PATIENCE_S = 3.0
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}

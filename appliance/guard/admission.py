@@ -1,6 +1,6 @@
 """Requests as they come from outside: what may be let in. Pure. The rack refuses what it cannot grant."""
 
-from appliance.records import Learn, Offer, PlantAct, Request
+from appliance.requests import Learn, Offer, PlantAct, Request
 
 LONGEST = {"who": 85, "why": 200, "comment": 200, "channel": 80, "sensor": 80, "message": 200}
 """Characters of each text; they go into events, the log and topics. who: 80, and `mqtt:` before it."""

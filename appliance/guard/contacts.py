@@ -1,7 +1,8 @@
 """Contacts of the machine and its panel: what their changes mean to the rack."""
 
 from appliance.guard.rack import BypassKey, Input, Machine, StartUp
-from appliance.records import MachineState, Reset
+from appliance.records import MachineState
+from appliance.requests import Reset
 
 RESET_BUTTON = "reset button"
 

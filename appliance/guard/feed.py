@@ -15,20 +15,16 @@ from appliance.records import (
     EventKind,
     GuardState,
     Hello,
-    Learn,
-    Message,
     ModelAct,
     Notice,
-    Offer,
-    PlantAct,
-    Reply,
-    Request,
     SampleBlock,
     Score,
     Spectrum,
     TemperatureReading,
     Trace,
 )
+from appliance.requests import Learn, Offer, PlantAct, Reply, Request
+from appliance.wire import Message
 
 _HEARS: dict[str, tuple[type, ...]] = {
     "analysis": (SampleBlock, GuardState, Learn, Offer),

@@ -32,10 +32,6 @@ from appliance.records import (
     EventKind,
     GuardState,
     MachineState,
-    ProofTest,
-    Reply,
-    Request,
-    Reset,
     SampleBlock,
     Score,
     Severity,
@@ -43,6 +39,7 @@ from appliance.records import (
     Trace,
     Validity,
 )
+from appliance.requests import ProofTest, Reply, Request, Reset
 from hw.ports import Quantities, Reading, Relay, Samples, Vibration
 
 _DEGC_RANGE = (-55.0, 200.0)

@@ -14,17 +14,8 @@ from appliance.guard.channel import Change, Channel, What
 from appliance.guard.interlock import Bypassed, Interlock, InterlockState
 from appliance.guard.latch import KeptBypass, Latch
 from appliance.guard.voting import TripGroup
-from appliance.records import (
-    Acknowledge,
-    Bypass,
-    BypassState,
-    ChannelState,
-    Level,
-    MachineState,
-    Reset,
-    Shelve,
-    TripGroupState,
-)
+from appliance.records import BypassState, ChannelState, Level, MachineState, TripGroupState
+from appliance.requests import Acknowledge, Bypass, Reset, Shelve
 
 BYPASS_KEY = "bypass key"
 

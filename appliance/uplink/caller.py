@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from appliance.records import Reply
+from appliance.requests import Reply
 from appliance.uplink.broker import Broker
 from appliance.uplink.command import COMMANDS, Answer, Unfit, id_of
 from appliance.uplink.packets import Received

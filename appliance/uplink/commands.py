@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import UNSET, UnsetType
 
 from appliance.config import Config
-from appliance.records import Acknowledge, Learn, Offer, PlantAct, Reply, Request, Reset, Shelve
+from appliance.requests import Acknowledge, Learn, Offer, PlantAct, Reply, Request, Reset, Shelve
 from appliance.uplink import command as said
 from appliance.uplink.broker import Broker
 from appliance.uplink.caller import Caller, answer

@@ -7,7 +7,8 @@ from collections import deque
 from pathlib import Path
 
 from appliance import wire
-from appliance.records import GuardState, Hello, Learn, Offer, PlantAct, Reply, Request, Score, Spectrum
+from appliance.records import GuardState, Hello, Score, Spectrum
+from appliance.requests import Learn, Offer, PlantAct, Reply, Request
 
 _RETRY_S = 1.0
 _MESSAGES_PER_TURN = 200

@@ -14,7 +14,8 @@ from appliance.analysis.stream import SensorStream
 from appliance.config import Analysis, Config
 from appliance.daemon import Daemon
 from appliance.models import Models
-from appliance.records import ChannelState, GuardState, Learn, Level, MachineState, SampleBlock
+from appliance.records import ChannelState, GuardState, Level, MachineState, SampleBlock
+from appliance.requests import Learn
 
 SCALE_MPS2 = 1e-3
 SETTINGS = Analysis(window_s=N / RATE_HZ, overlap=0.0, settle_s=0.0)

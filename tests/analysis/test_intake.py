@@ -12,7 +12,8 @@ from appliance import check, wire
 from appliance.analysis import bundle as bundles
 from appliance.analysis import delta, intake, ledger, provenance, signature, slots
 from appliance.analysis.bundle import Bundle
-from appliance.records import Hello, ModelAct, Offer
+from appliance.records import Hello, ModelAct
+from appliance.requests import Offer
 
 CONFIG = """state_dir = "state"
 run_dir = "run"

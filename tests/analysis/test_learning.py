@@ -18,7 +18,8 @@ from appliance.analysis.ledger import Wish
 from appliance.analysis.stream import SensorStream
 from appliance.config import Analysis, Config
 from appliance.daemon import Daemon
-from appliance.records import Event, GuardState, Learn, ModelAct, Notice, Reply, Score
+from appliance.records import Event, GuardState, ModelAct, Notice, Score
+from appliance.requests import Learn, Reply
 
 PATIENCE_S = 30.0
 MATURE_S, GROWING_S = 1.0, 100.0

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from recorded_alarm import Alarmed, config, recorded
 
-from appliance import records
+from appliance import requests
 from appliance.analysis.alarm_record import TRACE
 from appliance.cli import main
 from appliance.config import Limit, Limits
@@ -92,11 +92,11 @@ def test_a_sensor_in_trouble(tmp_path: Path, trouble: Trouble) -> None:
 
 
 def test_what_people_did(tmp_path: Path) -> None:
-    asked: list[records.Request] = [
-        records.Bypass("A. Fitter", "alignment", 3.0),
-        records.Shelve("de.rms", "A. Fitter", "known", 60.0),
-        records.Acknowledge("de.peak", "A. Fitter", "seen"),
-        records.Reset("A. Fitter", "try"),
+    asked: list[requests.Request] = [
+        requests.Bypass("A. Fitter", "alignment", 3.0),
+        requests.Shelve("de.rms", "A. Fitter", "known", 60.0),
+        requests.Acknowledge("de.peak", "A. Fitter", "seen"),
+        requests.Reset("A. Fitter", "try"),
     ]
     moments = iter([12.5, 12.6, 16.0, 16.5])
     due = [next(moments)]

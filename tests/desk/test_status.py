@@ -19,7 +19,8 @@ from appliance.errors import ApplianceError
 from appliance.guard.feed import Feed
 from appliance.guard.protection import Protection
 from appliance.guard.rack import Value
-from appliance.records import BypassState, ChannelState, Level, Reset, TripGroupState
+from appliance.records import BypassState, ChannelState, Level, TripGroupState
+from appliance.requests import Reset
 from appliance.sensors import SimTemperature, SimVibration
 from appliance.uplink import plant_link
 from hw.ports import Reading

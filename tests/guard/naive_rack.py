@@ -21,7 +21,8 @@ from appliance.guard.rack import (
     Value,
 )
 from appliance.guard.voting import TripGroup
-from appliance.records import Acknowledge, Bypass, Level, MachineState, Reset, Shelve
+from appliance.records import Level, MachineState
+from appliance.requests import Acknowledge, Bypass, Reset, Shelve
 
 LONG_AGO_NS = -(1 << 70)
 

@@ -19,7 +19,8 @@ from appliance.guard.rack import (
     Value,
 )
 from appliance.guard.voting import TripGroup
-from appliance.records import Acknowledge, Bypass, Level, MachineState, Reset, Shelve
+from appliance.records import Level, MachineState
+from appliance.requests import Acknowledge, Bypass, Reset, Shelve
 
 S = 1_000_000_000
 VIBRATION, UNDER, TEMPERATURE, SCORE = ("a", "b", "c"), "pressure", "temperature", "score"

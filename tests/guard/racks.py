@@ -7,10 +7,8 @@ from appliance.guard.rack import (
     Value,
 )
 from appliance.guard.voting import TripGroup
-from appliance.records import (
-    Level,
-    Reset,
-)
+from appliance.records import Level
+from appliance.requests import Reset
 
 S = 1_000_000_000
 N, A, D = Level.NORMAL, Level.ALERT, Level.DANGER

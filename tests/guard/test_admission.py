@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.guard.admission import LONGEST, unfit
-from appliance.records import Acknowledge, Bypass, ProofTest, Request, Reset, Shelve
+from appliance.requests import Acknowledge, Bypass, ProofTest, Request, Reset, Shelve
 
 SOUND = [
     Reset("anna", "greased"),

@@ -2,7 +2,8 @@
 
 from appliance.guard.contacts import RESET_BUTTON, Contacts
 from appliance.guard.rack import BypassKey, Machine, StartUp
-from appliance.records import MachineState, Reset
+from appliance.records import MachineState
+from appliance.requests import Reset
 
 RUNNING, OFF, STARTING = MachineState.RUNNING, MachineState.OFF, MachineState.STARTING
 UNKNOWN = MachineState.UNKNOWN

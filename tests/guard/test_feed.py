@@ -12,31 +12,23 @@ from mounted import Guarded, wave
 from appliance import wire
 from appliance.guard.feed import Feed
 from appliance.records import (
-    Acknowledge,
-    Bypass,
     Capture,
     Event,
     EventKind,
     GuardState,
     Hello,
-    Learn,
     Level,
     MachineState,
     ModelAct,
     Notice,
-    Offer,
-    PlantAct,
-    ProofTest,
     Quality,
-    Reply,
-    Reset,
     SampleBlock,
     Score,
-    Shelve,
     Spectrum,
     TemperatureReading,
 )
 from appliance.remote import Commands
+from appliance.requests import Acknowledge, Bypass, Learn, Offer, PlantAct, ProofTest, Reply, Reset, Shelve
 
 
 class Served:

@@ -19,17 +19,8 @@ from hypothesis import strategies as st
 from appliance import wire
 from appliance.guard import latch as latches
 from appliance.guard.latch import Latch
-from appliance.records import (
-    Acknowledge,
-    Bypass,
-    Hello,
-    MachineState,
-    ProofTest,
-    Reply,
-    Request,
-    Reset,
-    Shelve,
-)
+from appliance.records import Hello, MachineState
+from appliance.requests import Acknowledge, Bypass, ProofTest, Reply, Request, Reset, Shelve
 
 CONTACTS = """
 [inputs]

@@ -8,7 +8,8 @@ from mounted import LOUD, NO_RMS, QUIET, SCALE_MPS2, VIOLENT, Guarded, wave
 
 from appliance.config import Limit, Trip
 from appliance.guard.latch import Latch
-from appliance.records import Level, MachineState, Quality, Reset, Score, Validity
+from appliance.records import Level, MachineState, Quality, Score, Validity
+from appliance.requests import Reset
 from hw.ports import PortError
 from hw.sim.relay import SimRelay
 

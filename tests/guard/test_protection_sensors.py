@@ -7,7 +7,8 @@ import pytest
 from mounted import BEGIN_NS, NO_RMS, QUIET, VIOLENT, Guarded, wave
 
 from appliance.config import Limit
-from appliance.records import EventKind, Level, Reset, Validity
+from appliance.records import EventKind, Level, Validity
+from appliance.requests import Reset
 from hw.ports import Samples
 
 

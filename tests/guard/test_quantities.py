@@ -10,7 +10,8 @@ from mounted import BEGIN_NS, Guarded
 from appliance.clock import WallClock
 from appliance.config import Limit, Transmitter
 from appliance.guard.protection import Protection
-from appliance.records import Level, Reset, Validity
+from appliance.records import Level, Validity
+from appliance.requests import Reset
 from hw.ports import Quantities, Quantity
 from hw.qm30vt2 import QM30VT2
 

@@ -17,11 +17,8 @@ from appliance.guard.rack import (
 )
 from appliance.guard.rack import Testing as ProofTesting
 from appliance.guard.voting import TripGroup
-from appliance.records import (
-    Bypass,
-    MachineState,
-    TripGroupState,
-)
+from appliance.records import MachineState, TripGroupState
+from appliance.requests import Bypass
 
 
 def test_it_protects_once_every_channel_was_judged() -> None:

@@ -16,12 +16,8 @@ from appliance.guard.rack import (
     Value,
 )
 from appliance.guard.voting import TripGroup
-from appliance.records import (
-    Acknowledge,
-    Bypass,
-    BypassState,
-    Shelve,
-)
+from appliance.records import BypassState
+from appliance.requests import Acknowledge, Bypass, Shelve
 
 
 def test_reset_is_refused_before_everything_was_judged() -> None:

@@ -22,13 +22,8 @@ from appliance.guard.rack import (
 )
 from appliance.guard.rack import Testing as ProofTesting
 from appliance.guard.voting import TripGroup
-from appliance.records import (
-    Acknowledge,
-    Bypass,
-    BypassState,
-    MachineState,
-    Shelve,
-)
+from appliance.records import BypassState, MachineState
+from appliance.requests import Acknowledge, Bypass, Shelve
 
 
 def full() -> Rack:

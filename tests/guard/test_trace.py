@@ -6,7 +6,8 @@ from appliance.guard.channel import Channel, Setpoints
 from appliance.guard.rack import Input, NotOk, Outcome, Rack, RackSpec, Tick, Value
 from appliance.guard.trace import Tracer, rack_of, steps_of
 from appliance.guard.voting import TripGroup
-from appliance.records import Acknowledge, Bypass, Reset, Shelve, Trace
+from appliance.records import Trace
+from appliance.requests import Acknowledge, Bypass, Reset, Shelve
 
 S = 1_000_000_000
 SPEC = RackSpec(

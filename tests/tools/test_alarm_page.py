@@ -10,7 +10,8 @@ import pytest
 
 from appliance.guard.channel import Channel, Setpoints
 from appliance.guard.rack import RackSpec, Value
-from appliance.records import Level, Reset
+from appliance.records import Level
+from appliance.requests import Reset
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))

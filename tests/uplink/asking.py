@@ -14,7 +14,8 @@ from paho.mqtt.properties import Properties
 from running import eventually
 
 from appliance import wire
-from appliance.records import Hello, Reply
+from appliance.records import Hello
+from appliance.requests import Reply
 
 PREFIX = "pdm/v1/site/area/machine/appliance"
 

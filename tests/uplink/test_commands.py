@@ -10,8 +10,8 @@ from asking import PREFIX, asking, guard
 from running import config, event, eventually, running
 from tiny_broker import OK_V3, REFUSED_V5_AS_V3, TinyBroker
 
-from appliance.records import Acknowledge, Learn, Offer, Reply, Reset, Shelve
 from appliance.remote import Commands
+from appliance.requests import Acknowledge, Learn, Offer, Reply, Reset, Shelve
 from appliance.store import Store
 from appliance.uplink.command import COMMANDS
 

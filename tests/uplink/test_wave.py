@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import config, event, eventually, running
 
-from appliance.records import PlantAct
 from appliance.remote import Commands
+from appliance.requests import PlantAct
 from appliance.store import Store
 from appliance.uplink.command import Unfit
 from appliance.uplink.wave import HEADER_BYTES, PIECE_BYTES, Waveforms

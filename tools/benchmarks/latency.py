@@ -21,7 +21,9 @@ import numpy as np
 from appliance import wire
 from appliance.daemon import PARENT_VARIABLE
 from appliance.desk.broker import Broker
-from appliance.records import GuardState, Hello, Message, Notice, Quality, Reset
+from appliance.records import GuardState, Hello, Notice, Quality
+from appliance.requests import Reset
+from appliance.wire import Message
 from hw.wav import write_wav
 
 BUDGET = {
