@@ -81,4 +81,4 @@ def test_the_five_lines_of_the_readme(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
     [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     assert len(example.splitlines()) == 5
-    assert load(written(tmp_path, example)).limits.velocity_mms == Limit(alert=2.8, danger=4.5)
+    assert load(written(tmp_path, example)).limits.velocity_mms == Limit(alert=2.8, danger=4.5, delay_s=3.0)

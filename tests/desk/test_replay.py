@@ -26,10 +26,9 @@ def replayed(recording: Path, bundle: Path | None = None, config: Config | None 
 
 
 def facts(replay: Replay) -> list[Event]:
-    """Events less what is of the day they were replayed: wall clock and latency."""
-    return [
-        msgspec.structs.replace(e, at_utc_ns=0, time_quality="none", latency_ms=None) for e in replay.events
-    ]
+    """Events less what is of the day they were replayed: clocks and latency."""
+    of_the_day = {"at_utc_ns": 0, "at_boot_ns": 0, "boot": "", "time_quality": "none", "latency_ms": None}
+    return [msgspec.structs.replace(event, **of_the_day) for event in replay.events]
 
 
 @pytest.fixture(scope="module")
