@@ -7,6 +7,8 @@ from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from appliance.uplink.varint import varint
+
 _HEADER_BYTES = 64
 _RECEIVE_MAXIMUM = 20
 _PACKET_MOST_BYTES = 131_072
@@ -110,21 +112,11 @@ def publish_properties(
         said += b"\x26" + _counted(name.encode()) + _counted(value.encode())
     if correlation is not None:
         said += b"\x09" + _counted(correlation)
-    return Written(_variable_length(len(said)) + said)
+    return Written(varint(len(said)) + said)
 
 
 def _counted(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
-
-
-def _variable_length(number: int) -> bytes:
-    """Seven bits to a byte, the lowest first; the highest bit says that more follow."""
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
 
 
 def _properties(packet: int) -> Properties:

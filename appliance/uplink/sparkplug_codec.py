@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from appliance.uplink.varint import varint
+
 Value = bool | int | float | str
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -86,7 +88,7 @@ def _metric(metric: Metric) -> bytes:
 def _value(datatype: DataType, value: Value) -> bytes:
     match datatype:
         case DataType.DOUBLE:
-            return _varint(13 << 3 | _FIXED64) + struct.pack("<d", value)
+            return varint(13 << 3 | _FIXED64) + struct.pack("<d", value)
         case DataType.BOOLEAN:
             return _number(14, int(bool(value)))
         case DataType.STRING:
@@ -96,20 +98,11 @@ def _value(datatype: DataType, value: Value) -> bytes:
 
 
 def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3 | _VARINT) + _varint(value)
+    return varint(number << 3 | _VARINT) + varint(value)
 
 
 def _piece(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return varint(number << 3 | _BYTES) + varint(len(content)) + content
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
