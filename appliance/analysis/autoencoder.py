@@ -13,6 +13,8 @@ Progress = Callable[[float], None]
 
 WIDEST_BOTTLENECK = 15
 WIDEST_HIDDEN = 45
+WINDOWS_A_UNIT = 4
+"""Windows that each hidden unit must have to learn from; measured in docs/DETECTION.md, Few windows."""
 EXPLAINED = 0.8
 """Share of the variance that the bottleneck must carry. More lets faults pass unseen: on a fan at nine speeds
 0.8 gave AUC 0.983, 0.9 gave 0.968, 0.6 gave 0.967; on bearings and imbalance all were alike."""
@@ -61,9 +63,10 @@ def train(
     """Train k-h-b-h-k on standardised features; the same arguments give the same weights, bit for bit.
 
     The bottleneck b (linear) is as wide as the principal components that explain EXPLAINED of the variance,
-    at most 15; the hidden layers h (ReLU) are 45 wide where k allows. The network starts as the projection on
-    those components, each carried by a pair of ReLU units, so that a few dozen windows suffice. Training is
-    denoising, with a cosine learning rate that ends it; a held-out stop was no better and costs windows.
+    at most 15. The hidden layers h (ReLU) have a unit for every four windows, 2b at least, and at most 45
+    or 0.75k. The network starts as the projection on those components, each carried by a pair of ReLU
+    units, so that a few dozen windows suffice. Training is denoising, with a cosine learning rate that ends
+    it; a held-out stop was no better and costs windows.
 
     Args:
         X: (n, k) float32, n >= 2, finite, roughly unit scale.
@@ -79,7 +82,8 @@ def train(
     rng = np.random.default_rng(seed)
     mean, components = _components(X, widths[1] if widths else None)
     bottleneck = len(components)
-    hidden = widths[0] if widths else max(2 * bottleneck, min(WIDEST_HIDDEN, round(0.75 * X.shape[1])))
+    carried = min(WIDEST_HIDDEN, round(0.75 * X.shape[1]), len(X) // WINDOWS_A_UNIT)
+    hidden = widths[0] if widths else max(2 * bottleneck, carried)
     target = X if target is None else target
     network = _Network((X.shape[1], hidden, bottleneck, hidden, X.shape[1]), (True, False, True, False))
     _start(network.layers, mean, components, rng)

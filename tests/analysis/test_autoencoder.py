@@ -26,6 +26,17 @@ def test_before_any_step_it_is_the_projection_on_the_principal_components(n, k):
     assert 1 <= b <= min(15, max(1, k // 4), max(1, n // 3))
 
 
+@pytest.mark.parametrize(("n", "k", "hidden"), [(60, 100, 15), (120, 100, 30), (400, 100, 45), (400, 20, 15)])
+def test_every_hidden_unit_has_four_windows_to_learn_from(n, k, hidden):
+    layers = autoencoder.train(low_rank(n, k, 3, 1), steps=0, seed=1)
+    assert [layer.bias.size for layer in layers][::2] == [hidden, hidden]
+
+
+def test_few_windows_leave_the_components_their_pairs_of_units():
+    layers = autoencoder.train(low_rank(25, 100, 25, 1), steps=0, seed=1)
+    assert layers[0].bias.size == 2 * layers[1].bias.size == 16
+
+
 def test_training_improves_on_the_components_where_the_data_are_curved():
     angle = np.random.default_rng(2).uniform(-2, 2, (500, 1))
     X = np.concatenate([np.sin(angle * f) for f in (0.5, 1, 1.5, 2, 2.5)] * 4, axis=1).astype(np.float32)
