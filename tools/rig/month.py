@@ -29,6 +29,8 @@ from tools.torture.processes import Subscriber, broker, kill
 PARTS = Path(__file__).with_name("month_parts.py")
 FOLDER = Path("/run/rig/month")
 """Outlives the machine, which writes it to the host."""
+REPORTS = FOLDER / "reports"
+"""A line for each day that came to its end, and one for the end of the month."""
 BEFORE_S = 120.0
 LOOK_S = 1800.0
 PATIENCE_S = 4 * 3600.0
@@ -135,7 +137,7 @@ class Day:
         written_mb = [_written_bytes(one.pid) / 1e6 for one in (self._guard, self._uplink)]
         memory_mb = _memory_mb(self._uplink.pid)
         files_mb = sum(file.stat().st_size for file in (FOLDER / "state").iterdir()) / 1e6
-        with (FOLDER / "reports").open("a") as file:
+        with REPORTS.open("a") as file:
             file.write(json.dumps({"written_mb": written_mb, "memory_mb": memory_mb}) + "\n")
         print(
             f"day {self._day + 1} {when or self._clock.course}: {events} events and {samples} samples wait; "
@@ -181,6 +183,9 @@ def _figure(file: Path, name: str) -> int:
 def main(days: int) -> int:
     day = int(os.environ["APPLIANCE_RIG"]) - 1
     (FOLDER / "state").mkdir(parents=True, exist_ok=True)
+    REPORTS.touch()
+    if len(REPORTS.read_text().splitlines()) != day:
+        sys.exit(f"the machine went down before the evening of day {day}; its last words are above")
     today = Day(days, day)
     today.pass_by()
     if day == days - 1:
