@@ -5,24 +5,22 @@ and Mosquitto are real, sensing is left out (month_parts.py). There is a broker 
 the last. What a subscriber with a kept session sees of it is judged by month_proof.py.
 """
 
-import ctypes
 import json
 import os
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 import time
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import month_proof
 from guest import LIBC, POWER_OFF
-from month_parts import DAY_S, PORT, true_ns
+from month_clock import Clock
+from month_parts import DAY_S, PORT
 
 from tools.torture.processes import Subscriber, broker, kill
 
@@ -32,49 +30,9 @@ FOLDER = Path("/run/rig/month")
 REPORTS = FOLDER / "reports"
 """A line for each day that came to its end, and one for the end of the month."""
 BEFORE_S = 120.0
-LOOK_S = 1800.0
 PATIENCE_S = 4 * 3600.0
 HEALTH_S = 70.0
 """Longer than the period of `health`."""
-YEAR_S = 31_556_952.0
-COURSES = {
-    "56 years slow, set after 6 h": ((0.0, -56 * YEAR_S, False), (6.0, 0.0, True)),
-    "30 years fast, set after 12 h": ((0.0, 30 * YEAR_S, False), (12.0, 0.0, True)),
-    "right, but 2 h slow from 9 h to 15 h": ((0.0, 0.0, True), (9.0, -7200.0, False), (15.0, 0.0, True)),
-    "56 years slow, never set": ((0.0, -56 * YEAR_S, False),),
-    "right": ((0.0, 0.0, True),),
-}
-"""The wall clock of a day: from so many hours on, so many seconds off, synchronised or not."""
-ADJ_MAXERROR, ADJ_STATUS = 0x04, 0x10
-ERROR_US = 5000
-
-
-class Clock:
-    """The machine's wall clock, and what the kernel is told of it, as by a time daemon every half an hour."""
-
-    def __init__(self, day: int) -> None:
-        self._day = day
-        self.course = list(COURSES)[day % len(COURSES)]
-        self._off_s: float | None = None
-
-    def keep(self, from_s: float, until_s: float) -> None:
-        """Wait, and keep the clock as its course says. Seconds since the boot."""
-        for at_s in (at_s for k in count() if (at_s := k * LOOK_S) >= from_s):
-            if at_s >= until_s:
-                break
-            time.sleep(max(0.0, at_s - time.monotonic()))
-            self._set(at_s)
-        time.sleep(max(0.0, until_s - time.monotonic()))
-
-    def _set(self, at_s: float) -> None:
-        off_s, synchronised = [now for from_h, *now in COURSES[self.course] if from_h * 3600.0 <= at_s][-1]
-        if off_s != self._off_s:
-            time.clock_settime_ns(time.CLOCK_REALTIME, true_ns(self._day) + round(off_s * 1e9))
-            self._off_s = off_s
-        if synchronised:
-            timex = struct.pack("@Illlli", ADJ_MAXERROR | ADJ_STATUS, 0, 0, ERROR_US, 0, 0)
-            if LIBC.adjtimex(ctypes.create_string_buffer(timex, 256)) < 0:
-                raise OSError(ctypes.get_errno(), "adjtimex")
 
 
 class Plant:
