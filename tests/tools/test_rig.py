@@ -215,10 +215,14 @@ def test_two_days_and_boots_without_the_broker_are_told_in_order():
 
 
 def test_days_that_are_no_number_are_refused():
-    for command, expected in (("day", "a number of days above 0"), ("month", "a whole number of days")):
-        done = rig(command, "a week", limit_s=20.0)
+    for command, words, expected in (
+        ("day", "a week", "a number of days above 0"),
+        ("month", "a week", "a whole number of days above 1"),
+        ("month", "1", "a whole number of days above 1"),
+    ):
+        done = rig(command, words, limit_s=20.0)
         assert done.returncode == 1
-        assert f"'a week': expected {expected}" in done.stderr
+        assert f"{words!r}: expected {expected}" in done.stderr
 
 
 @needs_pi

@@ -5,74 +5,34 @@ and Mosquitto are real, sensing is left out (month_parts.py). There is a broker 
 the last. What a subscriber with a kept session sees of it is judged by month_proof.py.
 """
 
-import ctypes
 import json
 import os
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 import time
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import month_proof
 from guest import LIBC, POWER_OFF
-from month_parts import DAY_S, PORT, true_ns
+from month_clock import Clock
+from month_parts import DAY_S, PORT
 
 from tools.torture.processes import Subscriber, broker, kill
 
 PARTS = Path(__file__).with_name("month_parts.py")
 FOLDER = Path("/run/rig/month")
 """Outlives the machine, which writes it to the host."""
+REPORTS = FOLDER / "reports"
+"""A line for each day that came to its end, and one for the end of the month."""
 BEFORE_S = 120.0
-LOOK_S = 1800.0
 PATIENCE_S = 4 * 3600.0
 HEALTH_S = 70.0
 """Longer than the period of `health`."""
-YEAR_S = 31_556_952.0
-COURSES = {
-    "56 years slow, set after 6 h": ((0.0, -56 * YEAR_S, False), (6.0, 0.0, True)),
-    "30 years fast, set after 12 h": ((0.0, 30 * YEAR_S, False), (12.0, 0.0, True)),
-    "right, but 2 h slow from 9 h to 15 h": ((0.0, 0.0, True), (9.0, -7200.0, False), (15.0, 0.0, True)),
-    "56 years slow, never set": ((0.0, -56 * YEAR_S, False),),
-    "right": ((0.0, 0.0, True),),
-}
-"""The wall clock of a day: from so many hours on, so many seconds off, synchronised or not."""
-ADJ_MAXERROR, ADJ_STATUS = 0x04, 0x10
-ERROR_US = 5000
-
-
-class Clock:
-    """The machine's wall clock, and what the kernel is told of it, as by a time daemon every half an hour."""
-
-    def __init__(self, day: int) -> None:
-        self._day = day
-        self.course = list(COURSES)[day % len(COURSES)]
-        self._off_s: float | None = None
-
-    def keep(self, from_s: float, until_s: float) -> None:
-        """Wait, and keep the clock as its course says. Seconds since the boot."""
-        for at_s in (at_s for k in count() if (at_s := k * LOOK_S) >= from_s):
-            if at_s >= until_s:
-                break
-            time.sleep(max(0.0, at_s - time.monotonic()))
-            self._set(at_s)
-        time.sleep(max(0.0, until_s - time.monotonic()))
-
-    def _set(self, at_s: float) -> None:
-        off_s, synchronised = [now for from_h, *now in COURSES[self.course] if from_h * 3600.0 <= at_s][-1]
-        if off_s != self._off_s:
-            time.clock_settime_ns(time.CLOCK_REALTIME, true_ns(self._day) + round(off_s * 1e9))
-            self._off_s = off_s
-        if synchronised:
-            timex = struct.pack("@Illlli", ADJ_MAXERROR | ADJ_STATUS, 0, 0, ERROR_US, 0, 0)
-            if LIBC.adjtimex(ctypes.create_string_buffer(timex, 256)) < 0:
-                raise OSError(ctypes.get_errno(), "adjtimex")
 
 
 class Plant:
@@ -135,7 +95,7 @@ class Day:
         written_mb = [_written_bytes(one.pid) / 1e6 for one in (self._guard, self._uplink)]
         memory_mb = _memory_mb(self._uplink.pid)
         files_mb = sum(file.stat().st_size for file in (FOLDER / "state").iterdir()) / 1e6
-        with (FOLDER / "reports").open("a") as file:
+        with REPORTS.open("a") as file:
             file.write(json.dumps({"written_mb": written_mb, "memory_mb": memory_mb}) + "\n")
         print(
             f"day {self._day + 1} {when or self._clock.course}: {events} events and {samples} samples wait; "
@@ -181,6 +141,9 @@ def _figure(file: Path, name: str) -> int:
 def main(days: int) -> int:
     day = int(os.environ["APPLIANCE_RIG"]) - 1
     (FOLDER / "state").mkdir(parents=True, exist_ok=True)
+    REPORTS.touch()
+    if len(REPORTS.read_text().splitlines()) != day:
+        sys.exit(f"the machine went down before the evening of day {day}; its last words are above")
     today = Day(days, day)
     today.pass_by()
     if day == days - 1:
