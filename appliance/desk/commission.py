@@ -24,7 +24,8 @@ from appliance.requests import Learn
 from appliance.wire import Message
 
 INTERRUPTED = 130
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0
+"""A Pi takes so long to import everything from a cold card."""
 _QUIET = ("boot", "relay.energised", "learn.asked", "model.changed")
 """Types of events that say nothing new here."""
 _UNITS = {"m/s2": "m/s²", "degC": "°C", "degC/min": "°C/min", "x threshold": "× threshold"}

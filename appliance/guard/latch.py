@@ -72,11 +72,10 @@ def read(path: Path, utc_ns: Callable[[], int] = time.time_ns) -> tuple[Latch, s
 
 
 def _decode(found: bytes) -> Latch:
-    """A file without a seal is of an earlier version, or was written by hand."""
     text = unseal(found)
-    if text is None and b'"sha256"' in found:
-        raise msgspec.DecodeError("it does not fit its own SHA-256")
-    return msgspec.json.decode(text or found, type=Latch)
+    if text is None:
+        raise msgspec.DecodeError("it does not carry its own SHA-256, as a latch does")
+    return msgspec.json.decode(text, type=Latch)
 
 
 def _keep_copy(path: Path) -> str:

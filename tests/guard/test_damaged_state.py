@@ -23,6 +23,7 @@ from appliance.guard.channel import Channel, Setpoints
 from appliance.guard.journal import Journal, files
 from appliance.guard.latch import KeptBypass, Latch
 from appliance.guard.rack import Rack, RackSpec, Tick
+from appliance.guard.seal import seal
 from appliance.guard.voting import TripGroup
 from appliance.records import Event, EventKind, Level
 from appliance.store import Store
@@ -86,13 +87,16 @@ def test_every_cut_of_the_latch_is_a_trip_that_is_told_and_kept(latch_file):
         assert latch_file.with_suffix(".broken").read_bytes() == whole[:cut]
 
 
-def test_a_latch_of_an_earlier_version_is_read(latch_file):
-    latch_file.write_text('{"tripped":true,"channels":["de.peak"]}')
-    assert latches.read(latch_file) == (Latch(tripped=True, channels=("de.peak",)), "")
+@pytest.mark.parametrize("text", ["{}", '{"tripped":false}', '{"tripped":false,"sha256":""}'])
+def test_a_latch_without_its_seal_is_a_trip(latch_file, text):
+    latch_file.write_text(text)
+    latch, fault = latches.read(latch_file)
+    assert latch == Latch(tripped=True)
+    assert "does not carry its own SHA-256" in fault
 
 
 def test_a_latch_of_a_later_version_is_a_trip_and_says_why(latch_file):
-    latch_file.write_text('{"tripped":false,"sirens":3}')
+    latch_file.write_bytes(seal(b'{"tripped":false,"sirens":3}'))
     latch, fault = latches.read(latch_file)
     assert latch == Latch(tripped=True)
     assert "unknown field `sirens`" in fault
@@ -113,7 +117,7 @@ def test_a_latch_of_a_later_version_is_a_trip_and_says_why(latch_file):
     ],
 )
 def test_what_cannot_be_a_latch_is_a_trip(latch_file, text):
-    latch_file.write_bytes(text)
+    latch_file.write_bytes(seal(text))
     latch, fault = latches.read(latch_file)
     assert latch == Latch(tripped=True)
     assert fault

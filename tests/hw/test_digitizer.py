@@ -228,7 +228,7 @@ def test_the_simulated_machine_arrives_and_its_clock_is_measured(simulate):
         assert samples.lost == 0
         clock.update(len(samples.counts), samples.host_ns, samples.lost)
     assert clock.trusted
-    assert clock.rate_hz == pytest.approx(RATE_HZ * 1.03, rel=5e-4)
+    assert clock.rate_hz == pytest.approx(RATE_HZ * 1.03, rel=5e-3)  # closer: the contract
     accel = np.concatenate([x.counts for x in found]) * port.scale_mps2
     assert accel[:, 2].mean() == pytest.approx(9.80665, abs=0.05)
     twin = Machine().vibration(RATE_HZ, 3)

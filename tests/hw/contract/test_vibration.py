@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vibration_ports import CHIPS, PORTS, Mounted, Trouble, unplug_all
+from vibration_ports import CHIPS, PORTS, Mounted, Streamed, Trouble, unplug_all
 
 from appliance.guard.sampleclock import SampleClock
 from hw.accelerometer import Accelerometer
@@ -104,10 +104,13 @@ def test_decodes_what_the_machine_does(mount):
 @every_port
 def test_a_clock_three_per_cent_off_is_measured(mount):
     mounted = started(mount())
-    clock = SampleClock(mounted.port.rate_hz)
-    for drain in mounted.reads(100):
-        clock.update(len(drain.counts), drain.host_ns, drain.lost)
-    assert clock.rate_hz == pytest.approx(mounted.true_hz, rel=0.0005)
+    clock, true_hz = SampleClock(mounted.port.rate_hz), pytest.approx(mounted.true_hz, rel=0.0005)
+    for _ in range(4 if isinstance(mounted, Streamed) else 1):  # in real time a busy machine needs longer
+        for drain in mounted.reads(100):
+            clock.update(len(drain.counts), drain.host_ns, drain.lost)
+        if clock.rate_hz == true_hz:
+            break
+    assert clock.rate_hz == true_hz
 
 
 @every_port
