@@ -41,6 +41,7 @@ learn_s = {learn_s}
 enabled = {uplink}
 port = {port}
 backoff_s = 0.2
+spread_s = 0
 backoff_max_s = 0.5
 """
 VIOLENT = '{{ kind = "outer_race", start_s = {start_s}, full_s = {full_s}, severity = 1.0 }}'

@@ -24,8 +24,9 @@ from appliance.requests import Learn
 from appliance.wire import Message
 
 INTERRUPTED = 130
-_PATIENCE_S = 30.0
-"""A Pi takes so long to import everything from a cold card."""
+_PATIENCE_S = 10.0
+_START_S = 30.0
+"""Without a word of the guard: a Pi takes so long to import everything from a cold card."""
 _QUIET = ("boot", "relay.energised", "learn.asked", "model.changed")
 """Types of events that say nothing new here."""
 _UNITS = {"m/s2": "m/s²", "degC": "°C", "degC/min": "°C/min", "x threshold": "× threshold"}
@@ -215,7 +216,7 @@ class Commissioning:
                 return message
             if isinstance(message, Notice) and message.event.type not in _QUIET and self._state:
                 self.screen.line(f"{self._stamp(self._state)}  {message.event.message}")
-            if time.monotonic() - self._heard_s > _PATIENCE_S:
+            if time.monotonic() - self._heard_s > _START_S:
                 raise ApplianceError(
                     f"{self._config.socket_path}: no guard answers; start it with `appliance run`"
                 )

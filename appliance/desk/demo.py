@@ -61,6 +61,7 @@ host = "127.0.0.1"
 port = {port}
 backoff_s = 0.2
 backoff_max_s = 1.0
+spread_s = 0
 settle_s = 1.0
 """
 

@@ -78,7 +78,7 @@ class Plant:
         self._client = Client(CallbackAPIVersion.VERSION2, "plant", protocol=MQTTv5 if version5 else MQTTv311)
         if login:
             self._client.username_pw_set(**login)
-        ready = threading.Event()
+        self._subscribed = ready = threading.Event()
         self._client.on_connect = lambda client, *_: client.subscribe(topics, qos=1)
         self._client.on_subscribe = lambda *_: ready.set()
         self._client.on_message = self._note
@@ -86,6 +86,14 @@ class Plant:
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert ready.wait(5)
+
+    def away(self) -> None:
+        """The broker is killed: the next `back` waits for a new subscription."""
+        self._subscribed.clear()
+
+    def back(self) -> None:
+        """Wait until it has subscribed again: events that nobody hears come later."""
+        assert self._subscribed.wait(5)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -104,7 +112,7 @@ class Plant:
         self.messages.append((message.topic, json.loads(message.payload), message.properties))  # type: ignore[attr-defined]
 
 
-def eventually(condition: Callable[[], object], within_s: float = 8.0) -> None:
+def eventually(condition: Callable[[], object], within_s: float = 20.0) -> None:
     end_s = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < end_s, "did not happen in time"

@@ -372,6 +372,7 @@ def test_rss_and_imports_of_the_process():
 
 def test_telemetry_of_an_outage_and_of_a_restart_follows_as_history(plant, tmp_path):
     plant.broker.kill()
+    plant.away()
     store = Store(tmp_path / "events.db")
     late = [one.id for one in store.accept([event() for _ in range(20)])]
     with running(config(tmp_path, plant.port)):
@@ -382,6 +383,7 @@ def test_telemetry_of_an_outage_and_of_a_restart_follows_as_history(plant, tmp_p
         time.sleep(0.8)
         guard.close()
     plant.broker.start()
+    plant.back()
     anchor = Anchor(BOOT, 0, 1_700_000_000 * 10**9, 5.0)
     (tmp_path / "anchors.json").write_bytes(msgspec.json.encode([anchor]))
     with running(config(tmp_path, plant.port, health_period_s=0.3)):
