@@ -154,6 +154,30 @@ def test_interrupted_it_ends_what_it_started(number):
     assert machines() <= before
 
 
+class Crashing:
+    """A machine whose emulator aborts before it is up, so many times."""
+
+    modules = ()
+
+    def __init__(self, folder: Path, times: int) -> None:
+        self._left = [folder / str(n) for n in range(times)]
+        for one in self._left:
+            one.touch()
+
+    def shared(self, _scratch):
+        return "none", "none", ""
+
+    def command(self, init, _options, **_):
+        crash = " ".join(f"if rm {one} 2>/dev/null; then kill -ABRT $$; fi;" for one in self._left)
+        return ["sh", "-c", f"{crash} echo 1 > {init.parent}/boots; echo 0 > {init.parent}/status"]
+
+
+@pytest.mark.parametrize(("times", "boots"), [(0, 1), (boot.CRASHES, 1), (boot.CRASHES + 1, 0)])
+def test_an_emulator_that_aborts_before_the_machine_is_up_is_started_again(tmp_path, times, boots):
+    outcome = boot.boot(Crashing(tmp_path, times), ["true"], {}, 10.0)
+    assert (outcome.status, outcome.boots) == (0 if boots else None, boots)
+
+
 @needs_pc
 @pytest.mark.slow
 def test_alerts_that_were_accepted_outlive_a_power_cut():
