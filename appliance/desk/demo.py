@@ -97,6 +97,8 @@ class Demo:
         self._link: wire.Link | None = None
         self._seen: set[int] = set()
         self._said_fault = False
+        self.signals: list[int] = []
+        """SIGINT and SIGTERM that came; the first ends `run`. None may strike inside somebody's lock."""
 
     def say(self, who: str, text: str) -> None:
         """One line of the timeline, at machine time."""
@@ -114,7 +116,7 @@ class Demo:
         self.say("plant", f"broker up: {self.broker.name}")
         self.say("guard", "limits protect from the first block; a first model comes soon and grows for 3 min")
         deadline_s = time.monotonic() + LONGEST_S
-        while time.monotonic() < deadline_s and not self._finished():
+        while not self.signals and time.monotonic() < deadline_s and not self._finished():
             for name, status in self.supervisor.turn():
                 self.say("run", f"{name} ended with {status}; restarting it")
             self._listen(0.1)
@@ -210,21 +212,29 @@ def run(folder: Path | None, picture: Path) -> int:
     Raises ApplianceError: see Demo; a picture that cannot be written; a guard that never answers.
     """
     logging.basicConfig(level=logging.ERROR)  # the timeline tells it; processes.log keeps the rest
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all we started ends
     if picture.suffix != ".png" or picture.is_dir():
         raise ApplianceError(f"{picture}: expected the name of a .png file; correct --picture")
     demo = Demo(folder or Path(tempfile.mkdtemp(prefix="appliance-demo-")))
     print(
         f"A simulated pump, {SPEED:.0f} times faster than real time. Times are the machine's own (min:s).\n"
     )
+    before = {
+        number: signal.signal(number, lambda came, _: demo.signals.append(came))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         demo.run()
+        if demo.signals:
+            print("interrupted", file=sys.stderr)
+            return 128 + demo.signals[0]
         if demo.state is None:
             raise ApplianceError(f"the guard never answered; see {demo.folder}/processes.log")
         dropped = not observed_level(demo.folder / "relay.jsonl")
         produced = demo.produced()
     finally:
         demo.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     passed = _summary(demo, demo.state, produced, dropped=dropped)
     _draw(demo, picture)
     return 0 if passed else 1
