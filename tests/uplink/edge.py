@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from packet_log import PacketLog, Publish
+from packet_log import Connect, PacketLog, Publish
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
-from tahu_schema import read
+from tahu_schema import Payload, read
 
 from appliance.config import Config, Site, Transmitter, Uplink
 from appliance.plant_formats import Sparkplug as Options
@@ -182,3 +182,19 @@ class Host:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+def rebirth() -> bytes:
+    asked = Payload(timestamp=1)
+    asked.metrics.add(name="Node Control/Rebirth", datatype=11, boolean_value=True)
+    return asked.SerializeToString()
+
+
+def of(edge, *kinds):
+    found = edge.of(*kinds)
+    assert found
+    return found
+
+
+def connects(edge):
+    return [packet for packet in edge.log.packets if isinstance(packet, Connect)]

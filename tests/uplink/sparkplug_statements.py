@@ -227,3 +227,9 @@ UNUSED = {
     ),
 }  # fmt: skip
 """Why not -> ids."""
+
+
+def holds(*ids):
+    """Marks the test that holds these statements; docs/SPARKPLUG.md is made from the marks."""
+    assert set(ids) <= STATEMENTS.keys()
+    return lambda test: test
