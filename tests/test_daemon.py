@@ -202,6 +202,31 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path):
         assert process.stdout.readline() == "ended\n"
 
 
+BUSY = """
+import threading, time
+import numpy
+from appliance.__main__ import leave
+from appliance.analysis import fft
+samples = numpy.ones(1 << 20)
+def work():
+    while True:
+        fft.rfft(samples)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(1.0)
+print("said")
+leave(3)
+"""
+
+
+def test_a_thread_still_at_work_does_not_abort_the_end():
+    """One that comes out of C++ into an interpreter that has ended would."""
+    environment = os.environ | {"PYTHONPATH": ROOT}
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
+
+
 def test_an_orphan_does_not_begin():
     program = "from appliance.daemon import Daemon; d = Daemon('x'); print(d.stop.is_set())"
     environment = os.environ | {"PYTHONPATH": ROOT, PARENT_VARIABLE: "1"}
