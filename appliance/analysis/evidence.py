@@ -24,7 +24,9 @@ from hw.evidence import Track, block_type
 from hw.waveform import Gap
 
 _LATE_S = 3.0
-"""So long after it an alarm may still be told of: its event is durable first."""
+"""So long after it, in real time, an alarm may still be told of: its event is durable first."""
+_MOST_LATE_S = 60.0
+"""The same in the time of a simulated machine that lives faster; memory is bounded."""
 _TOGETHER_NS = 1_000_000_000
 """Alarms of the same second share their evidence."""
 _STATE_NS = 1_000_000_000
@@ -49,10 +51,12 @@ class Order:
 class EvidenceRing:
     """Keeps what was said for as long as an alarm may ask for it."""
 
-    def __init__(self, settings: Evidence) -> None:
+    def __init__(self, settings: Evidence, speed: float = 1.0) -> None:
+        """speed: seconds of the machine in a second of ours; a simulated one may live faster."""
         self._pre_ns, self._post_ns = round(settings.pre_s * 1e9), round(settings.post_s * 1e9)
         self._patience_s = settings.post_s + _SILENT_S
-        self._span_ns = self._pre_ns + self._post_ns + round(_LATE_S * 1e9)
+        late_s = min(_MOST_LATE_S, _LATE_S * max(1.0, speed))
+        self._span_ns = self._pre_ns + self._post_ns + round(late_s * 1e9)
         self._newest_ns = 0
         self._blocks: dict[str, deque[SampleBlock]] = {}
         self._traces: deque[Trace] = deque()

@@ -37,7 +37,7 @@ class Recorder:
         self._settings = config.evidence
         self._socket_path = config.socket_path
         self._config_text = config_text
-        self._ring = EvidenceRing(config.evidence)
+        self._ring = EvidenceRing(config.evidence, config.simulation.speed)
         self._folder = EvidenceFolder(config.state_dir / "evidence", config.evidence)
         self._windows: deque[WindowRecord] = deque(maxlen=1024)
         self._models: dict[str, ModelRecord] = {}

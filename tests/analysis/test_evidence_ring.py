@@ -81,6 +81,17 @@ def test_ten_seconds_before_and_five_after(ring: EvidenceRing) -> None:
     assert ring.counts_bytes(order) == track.counts.nbytes
 
 
+@pytest.mark.parametrize("speed", [1.0, 10.0])
+def test_an_alarm_told_late_keeps_its_seconds_before(speed: float) -> None:
+    """Late by the same real time, a machine that lives faster has gone on for longer."""
+    ring = EvidenceRing(Evidence(pre_s=PRE_S, post_s=POST_S), speed)
+    told_s = 20.0 + POST_S + 2.5 * speed
+    feed(ring, *(block(i) for i in range(round(told_s * 10))), capture(20.0))
+    [order] = ring.due(0.0)
+    [track] = tracks(ring, order)
+    assert len(track.counts) / RATE_HZ == pytest.approx(PRE_S + POST_S, abs=0.21)
+
+
 def test_block_by_block(ring: EvidenceRing) -> None:
     feed(ring, block(0), block(1, lost=7, validity=Validity.GAP | Validity.STUCK, mean_counts=(-3.25, None)))
     feed(ring, capture(0.1))
