@@ -91,7 +91,8 @@ def test_stopped_while_it_learns_ends_all_that_was_started(terminal: Terminal, p
     assert "switched off" in terminal.heard
     assert "Traceback" not in terminal.heard
     eventually(lambda: not of_practice(practice), what="the end of all processes")
-    assert max(len(line) for line in terminal.shown() if str(practice) not in line) <= COLUMNS
+    shown = (line.replace("^C", "") for line in terminal.shown() if str(practice) not in line)
+    assert max(len(line) for line in shown) <= COLUMNS
 
 
 def test_without_a_guard_it_says_what_to_start(box: Folder) -> None:

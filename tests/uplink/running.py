@@ -75,7 +75,8 @@ class Plant:
     def __init__(self, port: int, *, version5: bool = True, topics: str = "pdm/#", **login: str) -> None:
         self.messages: list[tuple[str, dict[str, object], object]] = []
         self.retained: list[str] = []
-        self._client = Client(CallbackAPIVersion.VERSION2, "plant", protocol=MQTTv5 if version5 else MQTTv311)
+        # No id of its own: the broker gives each a new one, and no two take over each other's session.
+        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5 if version5 else MQTTv311)
         if login:
             self._client.username_pw_set(**login)
         self._subscribed = ready = threading.Event()
