@@ -56,24 +56,29 @@ def boottime_ns() -> int:
 class Discipline:
     """How far the host's wall clock may be believed: the kernel's word, and how it was when it fell silent.
 
-    quality: ntp: synchronised; est: it was since this process began (holdover); none: it never was.
+    quality: ntp: synchronised; est: it was since this process began (holdover); none: it never was, or
+    somebody has set the clock since, who may be wrong.
     error_ms: how far it may be off at most; None where nobody knows.
     """
 
     def __init__(self) -> None:
         self.quality: TimeQuality = "none"
         self.error_ms: float | None = None
-        self._held: tuple[float, int] | None = None
+        self._held: tuple[float, int, int] | None = None
 
     def look(self) -> None:
         """Ask the kernel again."""
         now_ns = boottime_ns()
+        off_ns = time.time_ns() - now_ns
         kernel = kernel_clock()
         if kernel.synchronised:
-            self._held = (kernel.error_ms, now_ns)
+            self._held = (kernel.error_ms, now_ns, off_ns)
         if self._held is None:
             return
-        error_ms, at_ns = self._held
+        error_ms, at_ns, held_off_ns = self._held
+        if abs(off_ns - held_off_ns) > STEP_NS:
+            self.quality, self.error_ms = "none", None
+            return
         self.error_ms = error_ms + (now_ns - at_ns) * DRIFT_PPM * 1e-12
         self.quality = "ntp" if kernel.synchronised and self.error_ms < _HELD_MS else "est"
 
@@ -106,7 +111,7 @@ class WallClock:
 
     @property
     def quality(self) -> TimeQuality:
-        """ntp: synchronised; est: free running since it was (holdover); none: never synchronised."""
+        """As that of `Discipline`."""
         return self._looked().quality
 
     @property

@@ -52,6 +52,8 @@ def salvage(path: Path, newest_start: int) -> Iterator[Found]:
     with _readable(path) as db:
         for prio in (*CLASSES, None) if _has_our_tables(db) else ():
             for id_, seq, payload in _walk(db, prio, newest_start, end_s):
+                if time.monotonic() > end_s:
+                    return
                 try:
                     event = decode(payload)
                 except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
@@ -86,6 +88,7 @@ def _readable(path: Path) -> Iterator[sqlite3.Connection]:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(f"{path}-wal", f"{copy}-wal")
         with contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as db:
+            db.text_factory = bytes  # a damaged column may claim to be text and not be
             yield db
     finally:
         for name in (copy.name, f"{copy.name}-wal", f"{copy.name}-shm"):

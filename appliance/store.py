@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,9 +20,6 @@ from appliance.errors import StoreError
 from appliance.priority import CLASSES, PRIORITY
 from appliance.records import Event
 from appliance.storage import Storage
-
-if TYPE_CHECKING:
-    from appliance.salvage import Found
 
 PAGE_BYTES = 4096
 """A commit writes whole pages: 16.1 kB for an alarm. With 1024 it is 9.8 kB, but then payloads overflow
@@ -206,8 +202,9 @@ class Store:
     def __init__(self, path: Path, most_bytes: int = Storage().events_bytes) -> None:
         self._path = path
         self._most_bytes = most_bytes
-        self._given = self._seq = self.evicted = 0
+        self._given = self._seq = self.start = self.evicted = 0
         self.set_aside: list[Path] = []
+        self._aside: Path | None = None
         self.salvaged = 0
         if damage_mark(path).exists() and path.exists():
             self._begin_anew()
@@ -227,7 +224,7 @@ class Store:
             StoreError: disk full, or locked for more than 5 s; none of these events is stored.
         """
         try:
-            if damage_mark(self._path).exists():
+            if self._aside or damage_mark(self._path).exists():
                 self._begin_anew()
             return self._insert(events)
         except sqlite3.DatabaseError as fault:
@@ -255,28 +252,39 @@ class Store:
         return refused and os.access(self._path, os.W_OK)
 
     def _begin_anew(self) -> None:
-        """A new file with what can be read of the damaged one, which is kept for a person to look into."""
-        gone = self.evicted
-        if known := self._seq:
-            self._db.close()
-        self.set_aside.append(_set_aside(self._path))
-        self._open()
-        with contextlib.suppress(OSError, sqlite3.Error), _locked(self._path.parent), self._db:
-            self._db.execute("BEGIN IMMEDIATE")  # all or nothing: what cannot be read now is still set aside
-            from appliance.salvage import salvage  # noqa: PLC0415 - a guard with a sound store spares 0.8 MB
+        """A new file with what can be read of the damaged one, which is kept for a person to look into.
 
-            for found in salvage(self.set_aside[-1], self.start):
-                self._take_back(found)
-            self._db.execute(_COUNT, (CLASSES[-1], gone, known))
+        Raises StoreError: there is no new file yet; the next event tries again.
+        """
+        gone, known = self.evicted, self._seq
+        if self.start:
+            self._db.close()
+        if self._aside is None:
+            self._aside = _set_aside(self._path)
+            self.set_aside.append(self._aside)
+        self._open()
+        damaged, self._aside = self._aside, None
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self.salvaged += self._take_back(damaged, gone, known)
         self.evicted = evicted(self._db)
         if not known:
             self._seq = -(-newest_seq(self._db) // _SEQ_GAP) * _SEQ_GAP
 
-    def _take_back(self, found: "Found") -> None:
-        if found.prio is None:
-            self._db.execute("INSERT OR IGNORE INTO journal VALUES (?, ?, ?)", found[1:])
-            return
-        self.salvaged += self._db.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?)", found).rowcount
+    def _take_back(self, damaged: Path, gone: int, known: int) -> int:
+        """All that can be read, or nothing: it is still in the damaged file. Returns events on their way."""
+        from appliance.salvage import salvage  # noqa: PLC0415 - a guard with a sound store spares 0.8 MB
+
+        taken = 0
+        with _locked(self._path.parent), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for found in salvage(damaged, self.start):
+                if found.prio is None:
+                    self._db.execute("INSERT OR IGNORE INTO journal VALUES (?, ?, ?)", found[1:])
+                else:
+                    row = self._db.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?)", found)
+                    taken += row.rowcount
+            self._db.execute(_COUNT, (CLASSES[-1], gone, known))
+        return taken
 
     def _insert(self, events: Sequence[Event]) -> list[Event]:
         stored = [

@@ -68,6 +68,7 @@ def test_an_error_grows_from_the_last_word_of_a_kernel_that_was_synchronised(mon
     now_ns = [0]
     monkeypatch.setattr(clock, "kernel_clock", lambda: says[0])
     monkeypatch.setattr(clock, "boottime_ns", lambda: now_ns[0])
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns[0] + 10**18)
     discipline = Discipline()
     seen = []
     for at_ns, said in (
@@ -81,3 +82,23 @@ def test_an_error_grows_from_the_last_word_of_a_kernel_that_was_synchronised(mon
         discipline.look()
         seen.append((discipline.quality, discipline.error_ms))
     assert seen == [("none", None), ("ntp", 3.0), ("est", 3000.0), ("est", 4800.0), ("ntp", 5.0)]
+
+
+def test_a_clock_that_somebody_has_set_is_not_what_the_kernel_last_vouched_for(monkeypatch):
+    says, set_by_ns = [KernelClock(True, 3.0)], [0]
+    monkeypatch.setattr(clock, "kernel_clock", lambda: says[0])
+    monkeypatch.setattr(clock, "boottime_ns", lambda: 7)
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18 + set_by_ns[0])
+    discipline = Discipline()
+    seen = []
+    for said, by_ns in (
+        (KernelClock(True, 3.0), 0),
+        (KernelClock(False, 16_000.0), 10_000_000),
+        (KernelClock(False, 16_000.0), -3_600_000_000_000),
+        (KernelClock(False, 16_000.0), 0),
+        (KernelClock(True, 4.0), 5_000_000_000),
+    ):
+        says[0], set_by_ns[0] = said, by_ns
+        discipline.look()
+        seen.append((discipline.quality, discipline.error_ms))
+    assert seen == [("ntp", 3.0), ("est", 3.0), ("none", None), ("est", 3.0), ("ntp", 4.0)]

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance import salvage
+from appliance import store as store_module
 from appliance.errors import StoreError
 from appliance.records import Contribution, Event, EventKind
 from appliance.store import PAGE_BYTES, Store, damage_mark
@@ -335,3 +337,58 @@ def test_a_torn_end_of_the_log_loses_nothing_that_was_accepted_before_it(path):
         assert again.set_aside == []
         assert [seq for _, seq in rows_of(copy)] == accepted
         again.close()
+
+
+def test_a_damaged_row_that_claims_to_be_text_costs_only_itself(path):
+    store = Store(path)
+    store.accept([event() for _ in range(10)])
+    store._db.execute("UPDATE outbox SET payload = CAST(x'ff7b22' AS TEXT) WHERE seq = 5")
+    damage_mark(path).touch()
+    store.accept([event()])
+    assert [seq for _, seq in rows_of(path)] == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+
+
+def test_salvage_ends_in_time_and_the_event_at_hand_is_stored(path, monkeypatch):
+    """A guard that is held up for too long drops the relay."""
+    fill(path, 20)
+    monkeypatch.setattr(salvage, "_LONGEST_S", 0.0)
+    damage_mark(path).touch()
+    store = Store(path)
+    store.accept([event()])
+    assert store.salvaged == 0
+    assert len(rows_of(path)) == 1
+
+
+def test_a_salvage_that_finds_no_room_says_so_and_keeps_the_file(path, monkeypatch):
+    store = Store(path)
+    store.accept([event() for _ in range(10)])
+    real = salvage.salvage
+
+    def ends_on_a_full_disk(*about):
+        yield from real(*about)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(salvage, "salvage", ends_on_a_full_disk)
+    damage_mark(path).touch()
+    store.accept([event()])
+    assert store.salvaged == 0
+    assert [seq for _, seq in rows_of(path)] == [11]
+    assert len(rows_of(store.set_aside[0])) == 10
+
+
+def test_a_store_that_could_not_be_begun_anew_is_once_there_is_room(path, monkeypatch):
+    store = Store(path)
+    store.accept([event() for _ in range(10)])
+
+    def full(*_):
+        raise StoreError("no room")
+
+    damage_mark(path).touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "open_database", full)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="no room"):
+                store.accept([event()])
+    assert store.accept([event()])[0].seq == 11
+    assert (len(store.set_aside), store.salvaged) == (1, 10)
+    assert len(rows_of(path)) == 11

@@ -67,19 +67,22 @@ class Feed:
         self.dropped = 0
         """Messages that a listener was too slow for; a hole in `seq` tells it."""
 
-    def publish(self, message: Message) -> None:
-        """Send to every listener of this type; never blocks.
+    def publish(self, message: Message) -> int:
+        """Send to every listener of this type; never blocks. Returns how many took it.
 
         One that has gone is left for `turn` to close: another thread may be waiting for its descriptor.
         """
         with self._lock:
             links = [link for link, role in self._roles.items() if isinstance(message, _HEARS[role])]
         if not links:
-            return
-        packet = wire.encode(message)
+            return 0
+        packet, took = wire.encode(message), 0
         for link in links:
             with contextlib.suppress(wire.Closed):
-                self.dropped += not link.send_packet(packet)
+                sent = link.send_packet(packet)
+                took += sent
+                self.dropped += not sent
+        return took
 
     def tell(self, event: Event) -> None:
         """A durable event: a notice to those who carry it on, and a capture order where it has evidence."""
@@ -169,11 +172,9 @@ class Feed:
 
     def _pass_on(self, request: Learn | Offer) -> Reply:
         """To analysis, which tells by events what becomes of it."""
-        with self._lock:
-            there = "analysis" in self._roles.values()
-        if not there:
-            return Reply(ok=False, message="refused: no analysis is connected; see that it runs, ask again")
-        self.publish(request)
+        if not self.publish(request):
+            found = "no analysis is connected, or it is too busy to listen"
+            return Reply(ok=False, message=f"refused: {found}; see that it runs, ask again")
         if isinstance(request, Learn):
             asked, words = "learn.asked", _LEARN[request.act]
         else:

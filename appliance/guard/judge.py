@@ -4,7 +4,7 @@ from appliance.guard.rack import Idle, Input, NotOk, Value
 from appliance.records import MachineState, Quality, Score, Validity
 
 LONGEST_DELAY_S = 3600.0
-"""No model may ask for more: twenty windows of a minute."""
+"""More than any model of ours asks for: twenty windows, each of a minute at most."""
 
 
 def measured(channel: str, value: float | None, validity: Validity) -> Input:

@@ -151,7 +151,8 @@ def test_a_wish_to_learn_goes_to_analysis_and_what_came_of_it_into_the_journal(s
     asking.send(wish)
     served.turn()
     assert heard(asking)[-1] == Reply(
-        ok=False, message="refused: no analysis is connected; see that it runs, ask again"
+        ok=False,
+        message="refused: no analysis is connected, or it is too busy to listen; see that it runs, ask again",
     )
     analysis = served.join("analysis")
     asking.send(wish)
@@ -168,6 +169,22 @@ def test_a_wish_to_learn_goes_to_analysis_and_what_came_of_it_into_the_journal(s
     assert (asked.type, asked.who, asked.why) == ("learn.asked", "anna", "new bearing")
     assert (learnt.kind, learnt.type) == (EventKind.AUDIT, "model.learnt")
     assert (learnt.message, learnt.who) == ("machine: de: ae-4 of 312 windows", "anna")
+
+
+def test_a_wish_that_a_busy_analysis_does_not_take_is_refused_and_not_told_as_asked(served):
+    busy, asking = served.join("analysis"), served.join("status")
+    full = block(served.guarded, n=4000)
+    assert any(served.feed.publish(full) == 0 for _ in range(10_000))
+    asking.send(Learn("de", "again", "anna", "new bearing"))
+    served.turn()
+    reply = heard(asking)[-1]
+    assert (reply.ok, "too busy to listen" in reply.message) == (False, True)
+    assert served.guarded.events("learn.asked") == []
+    heard(busy)
+    asking.send(Learn("de", "again", "anna", "new bearing"))
+    served.turn()
+    assert heard(asking)[-1].ok
+    assert [type(one) for one in heard(busy)] == [Learn]
 
 
 def test_a_slow_listener_loses_messages_and_holds_no_one_up(served):

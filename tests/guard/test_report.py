@@ -50,6 +50,19 @@ def test_a_change_of_level(report, was, level, value, type_, severity, limit, wo
     assert bool(event.evidence) is (level > was)
 
 
+def test_a_shelved_alert_is_for_the_journal_alone_but_the_plant_hears_that_it_is_over(report):
+    def kind(was, level):
+        found = change(was, level)
+        return report.change(structs.replace(found, state=structs.replace(found.state, shelved=True))).kind
+
+    assert [kind(N, A), kind(A, D), kind(D, A), kind(A, N)] == [
+        EventKind.AUDIT,
+        EventKind.ALARM,
+        EventKind.ALARM,
+        EventKind.ALARM,
+    ]
+
+
 def test_a_relay_that_opened_makes_it_a_trip(report):
     event = report.change(change(N, D, what=What.TRIPPED), action="relay_opened", latency_us=250.0)
     assert (event.kind, event.type, event.action, event.latency_ms) == (
