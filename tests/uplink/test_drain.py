@@ -1,5 +1,6 @@
 """Which row leaves next, and when it is delivered: against a real store, with a clock of our own."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,28 @@ def test_nothing_to_do_means_a_long_sleep(store, drain):
     store.accept([event()])
     assert len(drain.take(5, 0.0)) == 1  # seen at once: the guard has written
     assert drain.patience_s(4.0, 0.0) == 4.0
+
+
+def test_a_row_whose_wait_is_over_keeps_the_pace_and_the_loop_does_not_spin(store, outbox):
+    pace = Pace(1.0, 0.0)
+    drain = Drain(outbox, 10.0, pace)
+    pace.connected(-1.0, 0.0)
+    drain.connected(-1.0)
+    store.accept([event() for _ in range(5)])
+    for row in drain.take(9, 0.0):
+        drain.answered(row.key, NO_SUBSCRIBERS, 0.0)
+    assert 4.0 < drain.patience_s(60.0, 0.5) <= 4.5
+    assert len(drain.take(9, 6.0)) == 2
+    assert drain.patience_s(60.0, 6.0) == 1.0
+
+
+def test_a_hundred_thousand_rows_that_have_not_settled_are_no_burden(drain):
+    tracemalloc.start()
+    for n in range(100_000):
+        drain.answered((1, 5 << 32 | n), 0, float(n))
+    taken_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken_bytes < 2_000_000
 
 
 def test_the_backlog_is_counted_without_a_scan_through_evictions_and_deliveries(tmp_path):
