@@ -244,6 +244,22 @@ def test_a_row_whose_wait_is_over_keeps_the_pace_and_the_loop_does_not_spin(stor
     assert drain.patience_s(60.0, 6.0) == 1.0
 
 
+def test_few_rows_settle_together_and_many_soon(outbox, drain, monkeypatch):
+    portions = []
+    monkeypatch.setattr(outbox, "delivered", lambda keys: portions.append(len(keys)) or True)
+    for n in range(2000):  # ten seconds of a drain at its usual pace
+        drain.answered((1, n), 0, n / 200)
+        drain.settle(1e9, n / 200)
+    assert len(portions) <= 20
+    for n in range(5000):
+        drain.answered((1, 2000 + n), 0, 10.0)
+    for n in range(30):
+        drain.settle(1e9, 10.5 + 0.026 * n)
+    drain.settle(1e9, 12.0)  # the rest
+    assert sum(portions) == 7000
+    assert max(portions) <= 250
+
+
 def test_a_hundred_thousand_rows_that_have_not_settled_are_no_burden(drain):
     tracemalloc.start()
     for n in range(100_000):
