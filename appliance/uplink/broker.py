@@ -141,7 +141,7 @@ class Broker:
 
     def lost(self, fault: Lost, now_s: float) -> None:
         """Give the connection up and plan the next attempt."""
-        words, wait_s = str(fault), self._backoff.next_s(fault.policy)
+        words, at_once = str(fault), False
         if self._connection:
             if self._connection.ready and now_s - self._ready_s >= _PROVEN_S:
                 self._backoff.reset()
@@ -149,9 +149,10 @@ class Broker:
             elif self._connection.ready:
                 self._brief += 1
             self._version5 = not self._refuses_version5(self._connection)
-            wait_s = wait_s if self._version5 else 0.0
+            at_once = not self._version5
             self._connection.close()
             self._connection = None
+        wait_s = 0.0 if at_once else self._backoff.next_s(fault.policy)
         self._unanswered.clear()
         self._attempt_s = now_s + wait_s
         self._refused_with = self._credentials.stamp() if fault.policy is Policy.NEEDS_CHANGE else None

@@ -87,15 +87,21 @@ class History:
         except sqlite3.Error as fault:
             self._begin_anew(fault)
 
-    def give_way(self, needed_bytes: int) -> None:
-        """Shrink by so much: the disk is wanted for something more important."""
+    def give_way(self, needed_bytes: int) -> bool:
+        """Shrink by so much: the disk is wanted for something more important. Unused pages go before samples.
+
+        Returns whether there was something to give.
+        """
         try:
             with self._begun() as db:
-                self._evict(db, max(0, _used_bytes(db) - needed_bytes))
+                before = _file_bytes(db)
+                self._evict(db, max(0, before - needed_bytes))
             db.executescript("PRAGMA incremental_vacuum")  # execute() would free one page
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return _file_bytes(db) < before
         except sqlite3.Error as fault:
             self._begin_anew(fault)
+            return True
 
     def close(self) -> None:
         """Close the file."""
@@ -163,6 +169,11 @@ class History:
                     file.replace(file.with_name(f"{file.name}.damaged"))
         with contextlib.suppress(sqlite3.Error):
             self._open()
+
+
+def _file_bytes(db: sqlite3.Connection) -> int:
+    pages, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages * size)
 
 
 def _used_bytes(db: sqlite3.Connection) -> int:

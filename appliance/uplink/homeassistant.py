@@ -5,7 +5,9 @@ Source: home-assistant.io, MQTT, "Discovery messages and availability" (device d
 
 import logging
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -119,6 +121,15 @@ def _either(name: str, topic: str, condition: str, device_class: str) -> Entity:
     return {"p": "binary_sensor", "name": name, "stat_t": topic, "val_tpl": template, "dev_cla": device_class}
 
 
+def _told_before(marker: Path) -> str:
+    """The topic in this file; "" where there is none, or the file is not what was written."""
+    try:
+        topic = marker.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return topic if re.fullmatch(r"[a-z0-9-]+/device/[a-z0-9-]+/config", topic) else ""
+
+
 class Discovery:
     """Tells it once per connection and on change, and withdraws what was told before it was switched off.
 
@@ -129,7 +140,7 @@ class Discovery:
         options, self._site = config.uplink.homeassistant, config.machine
         self._topic = f"{options.prefix}/device/{self._site.device}/config" if options.enabled else ""
         self._marker = config.state_dir / _MARKER
-        self._told = self._marker.read_text("utf-8") if self._marker.exists() else ""
+        self._told = _told_before(self._marker)
         self._info: Info | None = None
         self._withdrawn = ""
         self._again_s = -math.inf

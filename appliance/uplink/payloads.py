@@ -192,7 +192,7 @@ def transmitted(readings: Sequence[QuantityReading], state: GuardState, id_: int
 def spectrum(seen: Spectrum, state: GuardState) -> SpectrumPayload:
     """The payload of `spectrum`."""
     return SpectrumPayload(
-        ts=max(0, _utc_ns(state, seen.at_mono_ns)) // 1_000_000,
+        ts=_millis(state, seen.at_mono_ns),
         tsq=state.time_quality,
         sensor=seen.sensor,
         first_hz=float(f"{seen.first_hz:.7g}"),

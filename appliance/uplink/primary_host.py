@@ -1,20 +1,11 @@
 """Whether the Sparkplug primary host is online, by its STATE messages. Pure."""
 
-from typing import NamedTuple
-
 import msgspec
 
 
 class _State(msgspec.Struct):
     online: bool
     timestamp: int
-
-
-class Verdict(NamedTuple):
-    """What a STATE message was worth. fault: why it was none; "" for one in form."""
-
-    counts: bool
-    fault: str = ""
 
 
 class PrimaryHost:
@@ -37,16 +28,18 @@ class PrimaryHost:
         """A new connection: nothing is known before its STATE has come."""
         self.online = not self._host
 
-    def hear(self, topic: str, payload: bytes) -> Verdict:
-        """Take in a message; one of another host, or older than the newest, does not count."""
+    def hear(self, topic: str, payload: bytes) -> str:
+        """Take in a message; one of another host, or older than the newest, does not count.
+
+        Returns what is wrong with it; "" for one in form.
+        """
         if topic not in self.filters:
-            return Verdict(counts=False)
+            return ""
         try:
             state = msgspec.json.decode(payload, type=_State)
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-            return Verdict(counts=False, fault=f'{fault}; expected {{"online":…,"timestamp":…}}')
-        if self._newest_ms is not None and state.timestamp < self._newest_ms:
-            return Verdict(counts=False)
-        self._newest_ms = state.timestamp
-        self.online = state.online
-        return Verdict(counts=True)
+            return f'{fault}; expected {{"online":…,"timestamp":…}}'
+        if self._newest_ms is None or state.timestamp >= self._newest_ms:
+            self._newest_ms = state.timestamp
+            self.online = state.online
+        return ""

@@ -221,9 +221,9 @@ class _Uplink:
             return
         self._disk_s = now_s + _DISK_S
         lacking_mb = self._config.storage.reserve_mb - disk_free_mb(self._config.state_dir)
-        if lacking_mb > 0.0 and self._samples.backlog:
-            self._samples.give_way(int(lacking_mb * 1e6))
-        elif lacking_mb > 0.0 and self._sparkplug:
+        if lacking_mb <= 0.0 or self._samples.give_way(int(lacking_mb * 1e6)):
+            return
+        if self._sparkplug:
             self._sparkplug.give_way(int(lacking_mb * 1e6))
 
     def _follow_store(self, now_s: float) -> None:

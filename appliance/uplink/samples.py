@@ -163,9 +163,9 @@ class Samples:
             return min(most_s, max(self._pause_s - now_s, self._pace.wait_s(now_s)))
         return most_s
 
-    def give_way(self, needed_bytes: int) -> None:
-        """The disk is wanted for something more important."""
-        self._history.give_way(needed_bytes)
+    def give_way(self, needed_bytes: int) -> bool:
+        """The disk is wanted for something more important. Returns whether there was something to give."""
+        return self._history.give_way(needed_bytes)
 
     def close(self) -> None:
         """What is in memory goes to disk."""

@@ -196,9 +196,8 @@ class Sparkplug:
 
     def _hear_from_host(self, message: Received, now_s: float) -> None:
         if message.topic != self._commands:
-            verdict = self._host.hear(message.topic, message.payload)
-            if verdict.fault:
-                self._complain(f"{message.topic}: {verdict.fault}", now_s)
+            if fault := self._host.hear(message.topic, message.payload):
+                self._complain(f"{message.topic}: {fault}", now_s)
             return
         try:
             asked = wishes(message.payload)

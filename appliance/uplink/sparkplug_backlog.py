@@ -99,8 +99,8 @@ class Backlog:
             self._history.add(Piece(self._next_id, BOOT, [msgspec.json.encode(line) for line in some]))
 
     def _told(self, line: _Line, boot: str) -> Sample:
-        values = line.values
-        told = self._anchors.told(boot, line.boot_ns, line.at_ns, values.get("tsq", "none"), None)
-        if told.device_ns is not None:
-            values["tsq"] = told.quality
-        return Sample(line.device, told.utc_ns // 1_000_000, values)
+        said = line.values
+        stamp = line.at_ns, said.get("tsq", "none"), said.get("ts_err_ms")
+        told = self._anchors.told(boot, line.boot_ns, *stamp)
+        found = {} if told.device_ns is None else {"tsq": told.quality, "ts_err_ms": told.error_ms}
+        return Sample(line.device, told.utc_ns // 1_000_000, {**said, **found})

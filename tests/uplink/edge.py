@@ -23,7 +23,6 @@ from appliance.uplink.sparkplug import Sparkplug
 from appliance.uplink.sparkplug_backlog import Backlog
 from appliance.uplink.topics import Info, Metric, State
 
-NODE = "spBv1.0/works/{}/edge-1"
 SITE = Site("works", "hall", "pump", "edge-1")
 GUARD = GuardState(
     at_mono_ns=1_000_000_000,

@@ -1,5 +1,6 @@
 """Which row leaves next, and when it is delivered: against a real store, with a clock of our own."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,44 @@ def test_nothing_to_do_means_a_long_sleep(store, drain):
     store.accept([event()])
     assert len(drain.take(5, 0.0)) == 1  # seen at once: the guard has written
     assert drain.patience_s(4.0, 0.0) == 4.0
+
+
+def test_a_row_whose_wait_is_over_keeps_the_pace_and_the_loop_does_not_spin(store, outbox):
+    pace = Pace(1.0, 0.0)
+    drain = Drain(outbox, 10.0, pace)
+    pace.connected(-1.0, 0.0)
+    drain.connected(-1.0)
+    store.accept([event() for _ in range(5)])
+    for row in drain.take(9, 0.0):
+        drain.answered(row.key, NO_SUBSCRIBERS, 0.0)
+    assert 4.0 < drain.patience_s(60.0, 0.5) <= 4.5
+    assert len(drain.take(9, 6.0)) == 2
+    assert drain.patience_s(60.0, 6.0) == 1.0
+
+
+def test_few_rows_settle_together_and_many_soon(outbox, drain, monkeypatch):
+    portions = []
+    monkeypatch.setattr(outbox, "delivered", lambda keys: portions.append(len(keys)) or True)
+    for n in range(2000):  # ten seconds of a drain at its usual pace
+        drain.answered((1, n), 0, n / 200)
+        drain.settle(1e9, n / 200)
+    assert len(portions) <= 20
+    for n in range(5000):
+        drain.answered((1, 2000 + n), 0, 10.0)
+    for n in range(30):
+        drain.settle(1e9, 10.5 + 0.026 * n)
+    drain.settle(1e9, 12.0)  # the rest
+    assert sum(portions) == 7000
+    assert max(portions) <= 250
+
+
+def test_a_hundred_thousand_rows_that_have_not_settled_are_no_burden(drain):
+    tracemalloc.start()
+    for n in range(100_000):
+        drain.answered((1, 5 << 32 | n), 0, float(n))
+    taken_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken_bytes < 2_000_000
 
 
 def test_the_backlog_is_counted_without_a_scan_through_evictions_and_deliveries(tmp_path):

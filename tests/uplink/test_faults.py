@@ -16,7 +16,8 @@ from tiny_broker import OK_V5, TinyBroker, connack
 from appliance.store import Store
 from appliance.uplink import plant_link
 from appliance.uplink.backoff import Backoff
-from appliance.uplink.reasons import Policy
+from appliance.uplink.broker import Broker
+from appliance.uplink.reasons import Lost, Policy
 
 DISCONNECT = b"\xe0\x02"
 PORTAL = b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/login\r\n\r\n"
@@ -179,6 +180,20 @@ def test_two_appliances_of_one_name_are_told_and_tire_of_chasing_each_other(mosq
         time.sleep(2.0)
     assert len([status for status in plant.of("status") if status["online"]]) < 30
     plant.close()
+
+
+def test_after_a_connection_that_proved_itself_the_first_wait_is_short_again(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("random.uniform", lambda _, most: most)
+    monkeypatch.setattr("appliance.uplink.broker._PROVEN_S", 0.0)
+    server = TinyBroker(lambda _: OK_V5)
+    broker = Broker(config(tmp_path, server.port, backoff_s=1.0, backoff_max_s=60.0), 1)
+    for _ in range(12):
+        broker.lost(Lost("away"), -60.0)
+    assert "next attempt in 60.0 s" in caplog.messages[-1]
+    eventually(lambda: broker.turn(readable=True, writable=True, now_s=time.monotonic()))
+    broker.lost(Lost("cut"), time.monotonic())
+    assert "cut; next attempt in 1.0 s" in caplog.messages[-1]
+    server.close()
 
 
 @pytest.mark.usefixtures("_one_event")

@@ -1,11 +1,16 @@
 """Telemetry on disk: bounded, counted, and never in anybody's way."""
 
+import contextlib
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
+from guard_end import STATE, Guard, score
+from running import config, eventually, running
 
+from appliance.plant_formats import Sparkplug
 from appliance.uplink.history import History, Piece
 
 MB = 1_000_000
@@ -54,14 +59,29 @@ def test_it_gives_way_by_as_much_as_is_needed(path):
     history = History(path, 10 * MB)
     for n in range(100):
         history.add(piece(n))
-    history.give_way(0)
+    assert not history.give_way(0)
     before, size = history.samples, path.stat().st_size
-    history.give_way(size // 2)
+    assert history.give_way(size // 2)
     assert path.stat().st_size < size * 0.6
     assert history.samples + history.evicted == before == 6000
     assert history.samples > 1000
-    history.give_way(10 * MB)
+    assert history.give_way(10 * MB)
     assert (history.samples, history.evicted) == (0, 6000)
+    assert not history.give_way(10 * MB)
+
+
+def test_room_of_what_was_delivered_is_given_before_any_sample(path):
+    history = History(path, 10 * MB)
+    for n in range(100):
+        history.add(piece(n))
+    for n in range(90):
+        history.delete(piece(n))
+    history.close()
+    history = History(path, 10 * MB)
+    size = path.stat().st_size
+    assert history.give_way(size // 2)
+    assert path.stat().st_size < size * 0.6
+    assert (history.samples, history.evicted) == (600, 0)
 
 
 @pytest.mark.parametrize("damage", ["rubbish", "cut", "page"])
@@ -109,3 +129,33 @@ def test_a_full_disk_costs_history_alone_and_every_sample_is_counted(path):
     assert history.samples + history.evicted == 2400
     assert history.evicted >= 600
     assert history.oldest().id % 1000 == 0
+
+
+def test_where_the_disk_runs_full_sparkplugs_samples_give_way_after_the_history(tmp_path, monkeypatch):
+    free_mb = 1e6
+    monkeypatch.setattr("appliance.uplink.process._DISK_S", 0.1)
+    monkeypatch.setattr("appliance.uplink.process.disk_free_mb", lambda _: free_mb)
+    way = config(tmp_path, 1, sparkplug=Sparkplug(enabled=True))
+    files = way.history_path, tmp_path / "sparkplug.db"
+    for file in files:
+        history = History(file, 10 * MB)
+        for n in range(20):
+            history.add(piece(n))
+        history.close()
+
+    def kept() -> list[int]:
+        found = []
+        for file in files:
+            with contextlib.closing(sqlite3.connect(file)) as db:
+                found += db.execute("SELECT count(*) FROM piece").fetchone()
+        return found
+
+    with running(way):
+        guard = Guard(tmp_path)
+        guard.link.send(STATE)
+        guard.link.send(score(1))  # it waits in memory, where it takes no disk
+        time.sleep(0.3)
+        assert kept() == [20, 20]
+        free_mb = 0.0
+        eventually(lambda: kept() == [0, 0])
+        guard.close()

@@ -103,6 +103,14 @@ def test_it_is_told_follows_changes_and_is_withdrawn(tmp_path, port):
             eventually(lambda: not (tmp_path / "homeassistant.topic").exists())
 
 
+@pytest.mark.parametrize("rubbish", [b"\xff\xfe", b"\0" * 40, b"homeassistant/#"])
+def test_a_damaged_note_of_what_was_told_holds_up_nothing(tmp_path, port, rubbish):
+    (tmp_path / "homeassistant.topic").write_bytes(rubbish)
+    with running(options(tmp_path, port, enabled=True)):
+        eventually(lambda: retained(port))
+    assert (tmp_path / "homeassistant.topic").read_text("utf-8") == TOPIC
+
+
 def test_nothing_is_said_where_it_was_never_switched_on(tmp_path, port):
     plant = Plant(port, topics="#")
     with running(options(tmp_path, port, enabled=False)):

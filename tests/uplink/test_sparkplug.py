@@ -142,8 +142,7 @@ def test_bdseq_is_counted_on_disk(tmp_path, before, after):
 
 @settings(max_examples=300)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_any_state_is_refused_with_words_or_counts(payload):
+def test_rubbish_for_a_state_is_refused_with_words(payload):
     host = PrimaryHost("scada")
-    verdict = host.hear("spBv1.0/STATE/scada", payload)
-    assert verdict.counts or verdict.fault
+    assert "expected" in host.hear("spBv1.0/STATE/scada", payload)
     assert not host.online

@@ -106,9 +106,17 @@ def test_times_from_before_the_clock_was_right_are_put_right(opened):
     ahead_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.time_ns()
     year_ns = 365 * 86_400 * 10**9
     backlog._anchors._anchors = [Anchor(BOOT, 10**9 + ahead_ns, 10**9 + year_ns, 1.0)]
-    backlog.add([Sample("de", 1_000, {"tsq": "none"}), Sample("de", 1_000, {"tsq": "ntp"})], 0.0)
-    wrong, right = backlog.oldest()
+    stamps = {"none": None, "ntp": 1.0, "est": 1.5 * year_ns / 1e6}
+    backlog.add([Sample("de", 1_000, {"tsq": tsq, "ts_err_ms": ms}) for tsq, ms in stamps.items()], 0.0)
+    wrong, *fitting = backlog.oldest()
+    backlog.returned()
+    assert backlog.oldest() == [wrong, *fitting]
     assert abs(wrong.at_ms - 1_000 - year_ns // 10**6) < 50
     assert wrong.values["tsq"] == "est"
-    assert (right.at_ms, right.values["tsq"]) == (1_000, "ntp")
+    assert 1.0 <= wrong.values["ts_err_ms"] < 2.0
+    assert [one.values for one in fitting] == [
+        {"tsq": "ntp", "ts_err_ms": 1.0},
+        {"tsq": "est", "ts_err_ms": stamps["est"]},
+    ]
+    assert {one.at_ms for one in fitting} == {1_000}
     backlog.close()
