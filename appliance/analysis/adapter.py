@@ -43,7 +43,6 @@ class Adapter:
 
     def attach(self, stream: SensorStream) -> None:
         """A stream was opened."""
-        self._adapting = False
         stream.may_learn = not self._standing
         period_s = self._config.models.adapt_every_h * 3600
         if period_s and stream.bundle and not self._budget_spent(stream.model):

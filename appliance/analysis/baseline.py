@@ -71,7 +71,7 @@ class Baseline:
 
     def reconstruct(self, standardised: F32) -> F32:
         """The int8 model's output, in float. (n, k) -> (n, k)."""
-        return _int8(self.model, standardised)
+        return self.model.forward(standardised)
 
     def scores(self, X: F32, *, quantized: bool = True) -> F32:
         """Scores of windows, (n, k) in physical units -> (n,), by the int8 model or by the float one."""
@@ -113,7 +113,7 @@ def learn(
     for fold in range(FOLDS):
         held = folds == fold
         _, model = _network(Z[~held], train, seed + fold, _part(progress, fold * share, share))
-        unseen[held] = _int8(model, Z[held])
+        unseen[held] = model.forward(Z[held])
     scale = _spread(Z - unseen)
     held_out = _score(Z, unseen, scale)
     stretches = _stretches(matrices)
@@ -206,10 +206,6 @@ def _network(
     return layers, quantize(layers, clipped)
 
 
-def _int8(model: QuantizedModel, Z: F32) -> F32:
-    return model.output.dequantize(model.run(model.input.quantize(Z)))
-
-
 def _float(layers: Sequence[autoencoder.Dense], Z: F32) -> F32:
     return autoencoder.forward(layers, np.clip(Z, -INPUT_LIMIT, INPUT_LIMIT))
 
@@ -247,7 +243,7 @@ def _accepted(receipt: Receipt) -> Receipt:
 def receipt(Z: F32, reconstruction: F32, model: QuantizedModel, scale: F32, threshold: float) -> Receipt:
     """How the int8 model compares with float arithmetic, (n, k), on standardised windows, (n, k)."""
     exact = _score(Z, reconstruction, scale)
-    coarse = _score(Z, _int8(model, Z), scale)
+    coarse = _score(Z, model.forward(Z), scale)
     difference = np.abs(exact - coarse) / threshold
     ranks = np.argsort(np.argsort(exact)), np.argsort(np.argsort(coarse))
     return Receipt(

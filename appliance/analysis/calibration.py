@@ -36,7 +36,7 @@ class Population:
 
     def reconstruct(self, Z: F32) -> F32:
         """What the network makes of standardised windows, (n, k) -> (n, k)."""
-        return self.network.output.dequantize(self.network.run(self.network.input.quantize(Z)))
+        return self.network.forward(Z)
 
     def scores(self, Z: F32) -> F32:
         """Scores of standardised windows, (n, k) -> (n,)."""

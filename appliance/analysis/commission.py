@@ -49,7 +49,7 @@ class Gathered:
             [self.levels[i] for i in kept],
             [self.lines[i] for i in kept],
             [self.speeds_hz[i] for i in kept],
-            self.rest,
+            self.rest.copy(),
         )
 
     def cut(self, begin: int, end: int) -> None:

@@ -127,7 +127,8 @@ class Gathering:
         parts = [whole.only([int(i) for i in np.flatnonzero(labels == one)]) for one in np.unique(labels)]
         for number, part in enumerate(parts, 1):
             part.name = f"{whole.name}, condition {number}" if len(parts) > 1 else whole.name
-            part.rest = whole.rest if number == 1 else type(whole.rest)()
+            if number > 1:
+                part.rest.clear()
         return parts
 
     def words(self) -> str:

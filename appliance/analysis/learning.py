@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from appliance.analysis import commission, ledger, own, signature, slots
+from appliance.analysis.base import OWN_WINDOWS
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import Gathered
 from appliance.analysis.gathering import FIRST_WINDOWS, Gathering, full_windows, standing
@@ -36,6 +37,7 @@ class Learner:
         self._folder = config.bundle_dir(sensor)
         self._gathering: Gathering | None = None
         self._in_force: Bundle | None = None
+        self._of_base = False
         self._active: str | None = None
         self._grown = ""
         self._training = False
@@ -49,8 +51,8 @@ class Learner:
 
     def attach(self, stream: SensorStream) -> None:
         """A stream was opened, with the bundle in force if there is one: gather from it if there is need."""
-        of_base = stream.bundle is not None and stream.bundle.manifest.base.name
-        self._in_force = None if of_base else stream.bundle
+        self._of_base = stream.bundle is not None and bool(stream.bundle.manifest.base.name)
+        self._in_force = None if self._of_base else stream.bundle
         self._active = slots.target(self._folder, slots.ACTIVE)
         in_force = _id(self._in_force)
         full = full_windows(self._config.analysis.learn_s, stream.hop_s)
@@ -120,7 +122,7 @@ class Learner:
     def _wanted(self, full: int) -> int:
         """Windows until the next learning; 0: there is nothing to learn."""
         if self._in_force is None or self._wish:
-            return FIRST_WINDOWS
+            return min(full, OWN_WINDOWS) if self._of_base else FIRST_WINDOWS
         return min(full, 2 * _windows(self._in_force)) if self._provisional(full) else 0
 
     def _provisional(self, full: int) -> bool:
@@ -142,6 +144,8 @@ class Learner:
     def _purpose(self) -> str:
         if self._wish:
             return f" for the new baseline that {self._wish.who} asked for"
+        if self._of_base:
+            return " until its own model replaces the base"
         return " until the provisional model grows" if self._in_force else " for a provisional model"
 
     def _learn(self, worker: Worker, stream: SensorStream, parts: list[Gathered], wish: Wish | None) -> None:

@@ -37,8 +37,7 @@ class Memory:
 def hidden(model: QuantizedModel, Z: F32) -> F64:
     """Inputs of the last layer as the int8 network has them, and a constant 1: (n, k) -> (n, h + 1)."""
     inner = QuantizedModel(model.input, model.layers[:-1])
-    values = inner.output.dequantize(inner.run(inner.input.quantize(Z)))
-    return np.concatenate([values, np.ones((len(Z), 1), np.float32)], axis=1).astype(np.float64)
+    return np.concatenate([inner.forward(Z), np.ones((len(Z), 1), np.float32)], axis=1).astype(np.float64)
 
 
 def gram(model: QuantizedModel, Z: F32) -> F64:

@@ -75,8 +75,7 @@ class Analysis:
         self._spectrum_due_ns.clear()
         while not worker.stop.is_set():
             worker.beat()
-            while self._acts:
-                link.send(self._acts[0])
+            while self._acts and link.send(self._acts[0]):
                 self._acts.popleft()
             select.select([link], [], [], 0.2)
             while (message := link.receive()) is not None:
@@ -173,8 +172,7 @@ class Analysis:
         bundle = self.acceleration.accelerate(stream.sensor, bundle)
         stream.adopt(bundle)
         stream.novelty = None  # a condition is learnt by a model of the machine's own
-        gathering.wanted = min(gathering.full, bases.OWN_WINDOWS)
-        gathering.purpose = " until its own model replaces the base"
+        self._learners[stream.sensor].attach(stream)
         self._recorder.model(stream.sensor, bundle)
         name = base.manifest.base.name
         words = f"{bundle.id} in force: base {name}, calibrated on {gathering.windows} windows; provisional"

@@ -65,6 +65,10 @@ class QuantizedModel:
         """The grid of the output vector."""
         return self.layers[-1].output
 
+    def forward(self, Z: F32) -> F32:
+        """The int8 network between floats, rows (n, k) -> (n, outputs)."""
+        return self.output.dequantize(self.run(self.input.quantize(Z)))
+
     def run(self, x: I8) -> I8:
         """The network on one vector (k,) or on rows (n, k) of int8.
 

@@ -8,6 +8,9 @@ from appliance.analysis.bundle import Bundle
 from appliance.analysis.standard import Standard
 from appliance.records import Contribution
 
+Reconstructed = tuple[F32, F32]
+"""A window's standardised features and what the network makes of them, both (k,)."""
+
 
 class Scorer:
     """Scores windows of one sensor. threshold: score from which a window is abnormal; id: of the model."""
@@ -34,34 +37,36 @@ class Scorer:
         """What runs the network: "litert-xnnpack", "tflite-runtime" or "numpy"."""
         return self._runner.name
 
-    def score(self, features: F32) -> tuple[float, tuple[Contribution, ...]]:
+    def score(
+        self, features: F32, pair: Reconstructed | None = None
+    ) -> tuple[float, tuple[Contribution, ...]]:
         """The score of one window (>= 0, about 1 where normal) and its largest contributions.
 
-        features: (k,) float32, in physical units and in the order of the bundle.
+        features: (k,) float32, in physical units and in the order of the bundle. pair: as `through` gave it.
 
         Raises:
             ValueError: wrong shape, or a value that is not a number.
             PortError: the runtime failed.
         """
-        standardised, reconstruction = self._through(features)
+        standardised, reconstruction = pair or self.through(features)
         parts = residual.parts(residual.excess(standardised, reconstruction, self._residual_scale))
         top = explain.contributions(self._columns, self.standard, features, reconstruction, parts)
         return float(residual.score(parts)), top
 
-    def residual(self, features: F32) -> F32:
-        """What the network cannot explain of one window, in spreads of normal, (k,) -> (k,)."""
-        standardised, reconstruction = self._through(features)
+    def residual(self, pair: Reconstructed) -> F32:
+        """What the network cannot explain of one window, in spreads of normal, (k,)."""
+        standardised, reconstruction = pair
         spreads: F32 = (standardised - reconstruction) / self._residual_scale
         return spreads
 
     def scores(self, X: F32) -> F32:
         """The score of each window, (n, k) -> (n,); the very same arithmetic as `score`."""
-        pairs = [self._through(x) for x in X]
+        pairs = [self.through(x) for x in X]
         rows = [residual.parts(residual.excess(z, output, self._residual_scale)) for z, output in pairs]
         return residual.score(np.array(rows, np.float32).reshape(len(X), len(self._columns.names)))
 
-    def _through(self, features: F32) -> tuple[F32, F32]:
-        """Standardised features and what the network makes of them."""
+    def through(self, features: F32) -> Reconstructed:
+        """Run the network on one window, (k,). Raises as `score`."""
         k = len(self._columns.names)
         if features.shape != (k,) or not np.all(np.isfinite(features)):
             raise ValueError(

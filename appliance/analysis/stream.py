@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from appliance.analysis import bundle as bundles
+from appliance.analysis.autoencoder import F32
 from appliance.analysis.baseline import FEWEST_WINDOWS
 from appliance.analysis.bundle import Bundle
 from appliance.analysis.commission import level_of
@@ -162,12 +163,13 @@ class SensorStream:
                 hypotheses=hypotheses,
             )
         scoring_s = time.perf_counter()
-        value, top = self._scorer.score(analysed.features)
+        pair = self._scorer.through(analysed.features)
+        value, top = self._scorer.score(analysed.features, pair)
         took_ms = (time.perf_counter() - scoring_s) * 1e3
         hypotheses = self._examine(analysed, abnormal=value > self._scorer.threshold)
         if self._state is MachineState.RUNNING:
-            metrics |= self._drifted(analysed, value)
-        new = self._condition(window, analysed, metrics, value)
+            metrics |= self._drifted(self._scorer.residual(pair), value)
+        new = self._condition(window, analysed, metrics, value, pair[0])
         watch = self.novelty
         reason = ""
         if watch and (new or not watch.finding):
@@ -224,12 +226,13 @@ class SensorStream:
         self._examiner.forget()
         self._hypotheses, self._unexamined = (), 0
 
-    def _condition(self, window: Window, analysed: Analysed, metrics: dict[str, float], value: float) -> bool:
+    def _condition(
+        self, window: Window, analysed: Analysed, metrics: dict[str, float], value: float, standardised: F32
+    ) -> bool:
         """Whether this window is of a new operating condition."""
         watch = self.novelty
         if watch is None or self._scorer is None:
             return False
-        standardised = self._scorer.standard(analysed.features)
         if self._state is MachineState.OFF:
             watch.rested(standardised)
         if self._state is not MachineState.RUNNING:
@@ -245,12 +248,11 @@ class SensorStream:
             self.slow_change.ran(analysed.features, speed_hz, at_s, may_learn=self.may_learn)
         return False
 
-    def _drifted(self, analysed: Analysed, value: float) -> dict[str, float]:
+    def _drifted(self, residual: F32, value: float) -> dict[str, float]:
         """Drift of the score and of the feature that drifts most: from 1 on its mean has changed."""
-        if self._drift is None or self._scorer is None:
+        if self._drift is None:
             return {}
-        spreads = np.append(self._scorer.residual(analysed.features), np.log(max(value, 1e-6)))
-        statistic = self._drift.update(spreads)
+        statistic = self._drift.update(np.append(residual, np.log(max(value, 1e-6))))
         return {"drift_features": float(statistic[:-1].max()), "drift_score": float(statistic[-1])}
 
     def _score(self, window: Window, quality: Quality, **figures: object) -> Score:

@@ -217,6 +217,21 @@ def test_an_alarm_during_the_period_begins_it_anew(box):
     assert one.events == ["model.adapted"]
 
 
+def test_a_stream_opened_anew_begins_no_second_adaptation(box, monkeypatch):
+    one = box()
+    one.run(ENOUGH, 325, load=2.4)
+    go_on = threading.Event()
+    sign = own.signed
+    monkeypatch.setattr(own, "signed", lambda *given: go_on.wait(10.0) and sign(*given))
+    one.adapter.asked(ACCEPT, one.stream)
+    one.adapter.attach(one.stream)  # the guard is back
+    one.adapter.asked(ACCEPT, one.stream)
+    go_on.set()
+    one.settle()
+    assert one.events == ["condition.gathered", "learn.refused", "model.adapted"]
+    assert "ask again later" in one.told[1].message
+
+
 def test_before_the_guard_has_spoken_nothing_is_learnt(box):
     one = box(new_condition="accept", adapt_every_h=60 / 3600)
     one.adapter = Adapter("de", one.config, one._daemon, one.told.append)

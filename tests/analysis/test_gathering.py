@@ -143,7 +143,9 @@ def test_each_way_of_running_is_a_part_of_its_own(gathering, windows):
     assert sum(len(part.rest) for part in parts) == 1
     assert gathering.words().endswith("; 2 ways of running")
     gathering.gathered.cut(0, 60)
+    gathering.gathered.rest.append(first[0])
     assert len(parts[0].rows) == 30
+    assert len(parts[0].rest) == 1  # a thread learns from it while gathering goes on
     assert gathering.words() == "0 of 40 windows, 20 s more of normal running"
 
 

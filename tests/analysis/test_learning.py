@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from appliance_processes import Folder, end
 from small_machine import RATE_HZ
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis import ledger, own, slots
+from appliance.analysis import manifest as manifests
 from appliance.analysis.autoencoder import F32
+from appliance.analysis.base import OWN_WINDOWS
 from appliance.analysis.gathering import FIRST_WINDOWS
 from appliance.analysis.learning import Learner
 from appliance.analysis.ledger import Wish
@@ -222,6 +225,24 @@ def test_a_wish_is_taken_back(desk: Callable[[float], Desk]) -> None:
     assert ledger.wish(one.slots) is None
     assert one.events() == ["learn.cancelled"]
     assert (one.told[0].who, one.told[0].why) == ("bert", "wrong machine")
+
+
+def test_a_first_model_that_replaces_a_base_needs_more_windows_whatever_was_asked_meanwhile(
+    desk: Callable[[float], Desk],
+) -> None:
+    one = desk(100.0)
+    learner = one.learner()
+    base = manifests.Base("any machine", machines=20)
+    one.stream.bundle = bundles.with_manifest(one.mine, msgspec.structs.replace(one.mine.manifest, base=base))
+    learner.attach(one.stream)
+    for act, purpose in (
+        ("again", "that anna asked for"),
+        ("cancel", "until its own model replaces the base"),
+    ):
+        learner.asked(Learn("de", act, "anna", "bearing replaced"), one.stream)
+        assert one.stream.gathering is not None
+        assert one.stream.gathering.wanted == OWN_WINDOWS
+        assert one.stream.gathering.purpose.endswith(purpose)
 
 
 def test_a_damaged_wish_is_told_not_obeyed(desk: Callable[[float], Desk]) -> None:

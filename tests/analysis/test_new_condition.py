@@ -21,13 +21,16 @@ from appliance.errors import ApplianceError
 from appliance.records import Event, GuardState, Level, Quality, Score
 
 CHANGED_S, FAULT_S = 60, 640
+FASTER = 1.12
+"""Clear of every limit: at 1.2 this machine's envelope kurtosis is 1.29 times the highest learnt, where 1.3
+says impacts, so chance decides; here it is 1.08 times (2026-11-21)."""
 CONFIG = f"""state_dir = "state"
 run_dir = "run"
 temperature = []
 [simulation]
 speed = 20
 resonance_hz = 600
-duty = [{{ at_s = 0, speed = 1.0 }}, {{ at_s = {CHANGED_S}, speed = 1.2 }}]
+duty = [{{ at_s = 0, speed = 1.0 }}, {{ at_s = {CHANGED_S}, speed = {FASTER} }}]
 faults = [{{ kind = "outer_race", start_s = {FAULT_S}, full_s = {FAULT_S + 10}, severity = 0.5 }}]
 [[vibration]]
 driver = "sim"
@@ -37,9 +40,9 @@ axes = 2
 [uplink]
 enabled = false
 """
-NEW_SPEED_DANGER = "limits.rms_mps2 = { danger = 0.4, delay_s = 60 }\n"
-"""Between the RMS at the old speed, 0.32 m/s², and at the new one, 0.45."""
-PATIENCE_S = 45.0
+NEW_SPEED_DANGER = "limits.rms_mps2 = { danger = 0.34, delay_s = 60 }\n"
+"""Between the RMS at the old speed, 0.32 m/s², and at the new one, 0.40."""
+PATIENCE_S = 90.0
 WHO = ("--who", "anna", "--why", "new product")
 
 
@@ -51,7 +54,8 @@ class Box:
         self.config.write_text(more + CONFIG)
         self.parent = slots.install(bundle, self.slots)
         self._store, self._log = folder / "state" / "events.db", folder / "log"
-        self._environment = simulated.ENVIRONMENT | {"APPLIANCE_SIM_EPOCH_NS": str(time.monotonic_ns())}
+        self.epoch_ns = time.monotonic_ns()
+        self._environment = simulated.ENVIRONMENT | {"APPLIANCE_SIM_EPOCH_NS": str(self.epoch_ns)}
         self._processes = [self.start(name) for name in ("guard", "analysis")]
 
     def start(self, name: str) -> subprocess.Popen[str]:
@@ -149,7 +153,7 @@ def test_another_speed_is_accepted_by_a_person_and_a_fault_there_is_still_found(
     assert child.id in capsys.readouterr().out
     assert child.manifest.model.parent_sha256 == one.parent.sha256
     assert slots.target(one.slots, slots.PREVIOUS) == one.parent.id
-    assert [round(hz, 1) for hz in child.manifest.memory.speeds_hz] == pytest.approx([24.4, 29.3], abs=0.3)
+    assert [round(hz, 1) for hz in child.manifest.memory.speeds_hz] == pytest.approx([24.4, 27.3], abs=0.3)
     known = one.wait_for(lambda state: score(state).model == child.id and not is_new(state))
     assert ratio(known) < 1.0
     assert one.events("alarm.raised") == []
@@ -157,7 +161,7 @@ def test_another_speed_is_accepted_by_a_person_and_a_fault_there_is_still_found(
     assert ratio(worn) > 1.0
     raised = one.event("alarm.raised")
     assert raised.channel == "de.score"
-    assert raised.at_mono_ns * 1e-9 > FAULT_S
+    assert (raised.at_mono_ns - one.epoch_ns) * 1e-9 > FAULT_S
     adapted = one.event("model.adapted")
     assert (adapted.who, adapted.why) == ("anna", "new product")
     assert one.event("condition.gathered").at_mono_ns < adapted.at_mono_ns

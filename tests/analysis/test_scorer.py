@@ -45,7 +45,7 @@ def test_a_ratio_is_the_value_over_the_median_of_normal(scorer, made, windows):
 
 def test_all_shares_sum_to_one(scorer, made, windows):
     x = windows(1, 45)[0]
-    z, output = scorer._through(x)
+    z, output = scorer.through(x)
     parts = residual.parts(residual.excess(z, output, scorer._residual_scale))
     everything = explain.contributions(made.manifest.features, scorer.standard, x, output, parts, len(x))
     assert sum(c.share for c in everything) == pytest.approx(1.0, abs=1e-4)
@@ -55,7 +55,7 @@ def test_all_shares_sum_to_one(scorer, made, windows):
 
 def test_features_at_the_cap_are_ordered_by_how_far_they_are(scorer, made, windows):
     x = windows(1, 46, tone_hz=310, amplitude=30)[0]
-    z, output = scorer._through(x)
+    z, output = scorer.through(x)
     capped = residual.excess(z, output, scorer._residual_scale) >= residual.CAP
     assert np.count_nonzero(capped) > explain.TOP
     away = np.where(capped, np.minimum(np.abs(z), np.abs(z - output)), 0)

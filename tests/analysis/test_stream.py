@@ -13,6 +13,7 @@ from simulated import Learnt
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis import commission
+from appliance.analysis.quantize import I8
 from appliance.analysis.stream import SensorStream
 from appliance.config import Analysis, Duty, Fault
 from appliance.desk import score as desk
@@ -83,6 +84,21 @@ def test_it_learns_then_scores() -> None:
     assert worst < min(score.value for score in bad if score.value is not None)
     assert bad[0].top
     assert sum(part.share for part in bad[0].top) <= 1.0 + 1e-6
+
+
+def test_the_network_runs_once_a_window(pump: Learnt, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, asked = bundles.load(pump.bundle), 0
+    invoke = bundle.runner.invoke
+
+    def counted(x: I8) -> I8:
+        nonlocal asked
+        asked += 1
+        return invoke(x)
+
+    monkeypatch.setattr(bundle.runner, "invoke", counted)
+    scores = judged(SensorStream("de", RATE_HZ, AXES, SETTINGS, bundle), blocks(12))
+    assert "drift_features" in scores[-1].metrics
+    assert asked == len(scores)
 
 
 def test_windows_of_a_machine_at_rest_are_not_learnt() -> None:
