@@ -1,5 +1,6 @@
 """The benchmarks start by name, and feature extraction has not become several times slower."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools.benchmarks import features, uplink, uplink_stores
+from tools.benchmarks.__main__ import names
 from tools.benchmarks.uplink_stores import Contestant
 
 ROOT = features.ROOT
@@ -26,6 +28,11 @@ def test_benchmarks_are_listed_without_being_imported():
     assert done.returncode == 0
     assert "features" in done.stderr
     assert bench().returncode == 2
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_benchmark_that_is_listed_can_be_run(name):
+    assert callable(importlib.import_module(f"tools.benchmarks.{name}").main)
 
 
 def test_an_unknown_benchmark_is_named_and_the_known_ones_listed():
