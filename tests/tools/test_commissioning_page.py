@@ -1,5 +1,6 @@
 """docs/COMMISSIONING.md shows what a person at a terminal sees: plugged in, refused, guarded, and again."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,3 +16,4 @@ def test_the_page_is_what_a_person_sees() -> None:
     command = [sys.executable, ROOT / "tools" / "commissioning", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"plugged in -> guarded: \d+:\d\d of the machine's time\n", done.stdout)

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from appliance_processes import eventually
 from browser import CHROMIUM, Browser
+from npm_packages import missing, node_modules
 from paho.mqtt import publish
 from paho.mqtt.client import CallbackAPIVersion, Client
 from real_broker import MOSQUITTO, free_port
@@ -33,24 +33,13 @@ FAN = (
 """Another appliance; the last is the will of its earlier run, come late."""
 
 
-def missing(reason: str) -> None:
-    """CI has everything; a desk may do without."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def packages() -> Path:
     """Where npm has put Node-RED."""
-    for program, there in (("mosquitto", MOSQUITTO), ("chromium", CHROMIUM), ("npm", shutil.which("npm"))):
+    for program, there in (("mosquitto", MOSQUITTO), ("chromium", CHROMIUM)):
         if not there:
             missing(f"{program} is not installed (apt install {program})")
-    script = f'set -euo pipefail; source "{ROOT}/tools/environment"; need_npm "{PARTS}"'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=240, check=False)
-    if done.returncode:
-        missing(f"Node-RED cannot be installed: {done.stderr}")
-    return Path(done.stdout.strip())
+    return node_modules(PARTS).parent
 
 
 class Dashboard:

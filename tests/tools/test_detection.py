@@ -41,10 +41,8 @@ def test_no_window_is_learnt_and_judged():
 
 
 @needs_data
-@pytest.mark.parametrize(
-    ("rate_hz", "least_auc", "least_tpr"), [(20000.0, 0.995, 0.93), (2000.0, 0.99, 0.95)]
-)
-def test_real_faults_are_told_from_a_healthy_machine(rate_hz, least_auc, least_tpr):
+@pytest.mark.parametrize(("rate_hz", "least_auc"), [(20000.0, 0.995), (2000.0, 0.99)])
+def test_real_faults_are_told_from_a_healthy_machine(rate_hz, least_auc):
     cut, recordings = detection.adi(rate_hz)
     case = detection.time_split("", cut, recordings, 0.7)
     int8, exact = (
@@ -54,4 +52,4 @@ def test_real_faults_are_told_from_a_healthy_machine(rate_hz, least_auc, least_t
     assert int8.worst >= 0.95
     assert abs(int8.auc - exact.auc) <= 0.005
     assert int8.fpr <= 0.02
-    assert int8.tpr >= least_tpr
+    assert int8.tpr >= 0.95

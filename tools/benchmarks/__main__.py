@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         )
         print(f"{found}usage: tools/bench NAME [options]", file=sys.stderr)
         for name, line in known.items():
-            print(f"  {name:12} {line}", file=sys.stderr)
+            print(f"  {name:13} {line}", file=sys.stderr)
         return 2 if found or not arguments else 0
     for variable in ONE_THREAD:
         os.environ.setdefault(variable, "1")  # before numpy: CPU time of one core is what is compared

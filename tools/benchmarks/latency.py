@@ -230,7 +230,7 @@ def main(argv: list[str]) -> int:
     latency = tripped["latencies_ms"]
     priority = "with" if tripped["realtime"] else "WITHOUT"
     load = f"analysis at {tripped['analysis_cpu']:.0%} of a core"
-    print(f"\n{len(latency)} of {options.trips} trips, {load}, {priority} real-time priority")
+    print(f"\n{len(latency)} trips seen of {options.trips}, {load}, {priority} real-time priority")
     print(line("block in memory -> relay edge, p50", float(np.percentile(latency, 50)), "ms"))
     p99 = float(np.percentile(latency, 99))
     print(line("block in memory -> relay edge, p99", p99, "ms", BUDGET["trip p99"]))

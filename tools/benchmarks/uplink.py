@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from appliance.records import Contribution, Event, EventKind
 from appliance.store import Store
 from appliance.wear import written_bytes
 from tools.benchmarks import uplink_stores
+from tools.torture.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCEPTS = 3000
@@ -30,6 +30,7 @@ DRAIN_PER_S = 5000.0
 LIVE_P99_MS = 100.0
 RSS_MB = 35.0
 GROWTH_MB = 8.0
+PATIENCE_S = 60.0
 
 CHILD = textwrap.dedent("""
     import sys, threading
@@ -138,9 +139,7 @@ def drain(folder: Path, program: str, window: int) -> Drained:
     store = Store(folder / "events.db", most_bytes=10**9)
     for _ in range(ROWS // 10_000):
         store.accept([EVENT] * 10_000)
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     (folder / "broker.conf").write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n"
     )
@@ -151,7 +150,7 @@ def drain(folder: Path, program: str, window: int) -> Drained:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     uplink = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
-        return watched(store, plant, uplink.pid)
+        return watched(store, plant, uplink)
     finally:
         plant.close()
         for process in (uplink, broker):
@@ -159,13 +158,16 @@ def drain(folder: Path, program: str, window: int) -> Drained:
             process.wait()
 
 
-def watched(store: Store, plant: "Plant", pid: int) -> Drained:
-    """Accept a live alert now and then until the backlog is gone."""
+def watched(store: Store, plant: "Plant", uplink: subprocess.Popen[bytes]) -> Drained:
+    """Accept a live alert now and then until the backlog is gone. Raises SystemExit: it goes no further."""
     began: dict[int, float] = {}
     while plant.count == 0:
+        expect_more(plant, uplink)
         time.sleep(0.01)
+    pid = uplink.pid
     begin_s, busy_s, begin_mb = time.perf_counter(), cpu_s(pid), 0.0
     while plant.count < ROWS + len(began):
+        expect_more(plant, uplink)
         if plant.count < ROWS * 9 // 10:
             began_s = time.perf_counter()
             began[store.accept([EVENT])[0].id] = began_s
@@ -178,12 +180,19 @@ def watched(store: Store, plant: "Plant", pid: int) -> Drained:
     return Drained(ROWS / took_s, live_ms, begin_mb, peak_mb, end_mb, (cpu_s(pid) - busy_s) / ROWS * 1e6)
 
 
+def expect_more(plant: "Plant", uplink: subprocess.Popen[bytes]) -> None:
+    if uplink.poll() is not None:
+        raise SystemExit(f"drain: the uplink ended with {uplink.returncode} after {plant.count} events")
+    if time.perf_counter() - plant.last_s > PATIENCE_S:
+        raise SystemExit(f"drain: {plant.count} events, and none more in {PATIENCE_S:g} s; expected {ROWS}")
+
+
 class Plant:
     """A subscriber that notes when the last event came, and when each live one did."""
 
     def __init__(self, port: int) -> None:
         self.count = 0
-        self.last_s = 0.0
+        self.last_s = time.perf_counter()
         self.live: dict[int, float] = {}
         self._client = Client(CallbackAPIVersion.VERSION2, "plant")
         ready = threading.Event()

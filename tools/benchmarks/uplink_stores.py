@@ -99,11 +99,13 @@ class Result(NamedTuple):
 
 
 def measure(one: Contestant) -> Result | None:
-    """None: it is not installed."""
+    """None: it is not installed. Raises SystemExit: it is, and does not work."""
     with tempfile.TemporaryDirectory(prefix="bench-store-") as folder:
         done = _python(FOLDER + RUN.format(begin=one.begin, rows=ROWS), folder)
         if not done.stdout:
-            return None
+            if one is not CONTESTANTS[0] and "ModuleNotFoundError" in done.stderr:
+                return None
+            raise SystemExit(f"{one.name}: no figures; its last words:\n{done.stderr[-2000:]}")
         rate, p99_ms, written = map(float, done.stdout.split())
         kept = _python(
             f"import sys\nfrom pathlib import Path\nfolder = Path(sys.argv[1])\n{one.count}", folder
@@ -131,3 +133,9 @@ def table() -> None:
             f"{found.kept:6d} of {ROWS}  {found.rate / ours.rate:6.2f} × our puts",
             flush=True,
         )
+
+
+def main(_arguments: list[str]) -> int:
+    """The table alone; tools/bench uplink prints it too."""
+    table()
+    return 0

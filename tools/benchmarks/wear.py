@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tools import datapile
-from tools.benchmarks.detection import Cut, Fitted, auc, fit_ours, rivals
+from tools.benchmarks.detection import Cut, fit_ours, rivals
 from tools.datapile import F32, Recording
+from tools.measures import Fitted, auc
 
 IN_A_ROW = 3
 FEWEST = 25

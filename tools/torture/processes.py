@@ -146,18 +146,19 @@ def child(
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=stdout, text=True)
 
 
-def broker(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def broker(folder: Path, port: int, host: str = "0.0.0.0", settings: str = "") -> subprocess.Popen[bytes]:
+    """Mosquitto, listening; what it keeps is in `folder`."""
     file = folder / "mosquitto.conf"
     file.write_text(
-        f"listener {port} 0.0.0.0\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n"
-        "autosave_interval 1\nmax_queued_messages 0\nset_tcp_nodelay true\nuser root\n"
+        f"listener {port} {host}\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n"
+        f"autosave_interval 1\nmax_queued_messages 0\nset_tcp_nodelay true\nuser root\n{settings}"
     )
     process = subprocess.Popen([MOSQUITTO, "-c", str(file)], stderr=subprocess.DEVNULL)
     for _ in range(500):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
             return process
         time.sleep(0.02)
-    raise SystemExit("torture_uplink: mosquitto did not start listening within 10 s")
+    raise SystemExit("mosquitto did not start listening within 10 s")
 
 
 def kill(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
