@@ -112,9 +112,10 @@ class Limit(Struct, forbid_unknown_fields=True, frozen=True):
     danger: float | None = None
     """Danger from this level on; left out: not watched. It drops the relay, alone or by vote ([[trip]])."""
     delay_s: NotNegative | None = None
-    """How long the value must be beyond a level before it counts, s; left out: 3, or what a model asks."""
+    """How long the value must be beyond a level before it counts, s; left out: 3, of a score
+    what its model asks, or 10."""
     danger_delay_s: NotNegative | None = None
-    """The same for Danger alone, s; left out: delay_s."""
+    """The same for Danger alone, s; left out: delay_s; of a score without one, 10."""
     off_delay_s: NotNegative = 0.0
     """How long the value must be back before a level clears, s."""
     deadband: Annotated[float, Meta(ge=0, le=0.5)] = 0.05

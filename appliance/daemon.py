@@ -86,6 +86,8 @@ class Daemon:
     def start(self, name: str, body: Callable[[Worker], None], *, stall_s: float = 5.0) -> Worker:
         """Start a worker; it must call `beat` at least every `stall_s` seconds."""
         worker = Worker(name, body, stall_s, self)
+        # What has ended well is forgotten, and with it all that its body held.
+        self._workers = [one for one in self._workers if one.is_alive() or one.fault]
         self._workers.append(worker)
         worker.start()
         return worker

@@ -9,6 +9,9 @@ from typing import Literal
 
 import msgspec
 
+LARGEST_ID = 2**53
+"""Of an event: the largest whole number that every JSON reader keeps exactly."""
+
 
 class Validity(IntFlag):
     """Why a block or reading may not be trusted; 0 is OK. A bad value is never shown as a good one."""

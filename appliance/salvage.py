@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from appliance.priority import CLASSES, PRIORITY
-from appliance.records import Event
+from appliance.records import LARGEST_ID, Event
 
 _LONGEST_S = 5.0
 _MOST_TRIES = 400
@@ -25,7 +25,6 @@ _MOST_IDS = 1 << 17
 """Of one start; where a walk from the end of a table fails, ids beyond are not looked for."""
 _HEADER_BYTES = 100
 _MOST_COPIED_BYTES = 1 << 30
-LARGEST_ID = 2**53
 
 Row = tuple[int, int, bytes]
 """(id, seq, payload)"""

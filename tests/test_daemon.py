@@ -1,5 +1,6 @@
 """The frame of every process: a worker that dies or stalls is never quiet."""
 
+import gc
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,21 @@ def test_a_worker_that_ends_in_peace_is_not_stalled(systemd, monkeypatch):
     one.start("short", lambda _: None, stall_s=0.05)
     assert run_for(one, 0.3) == 0
     assert not any("stalled" in message for message in systemd())
+
+
+def test_what_a_worker_held_is_let_go_once_it_has_ended():
+    """A learner's thread holds all the windows it learns from; there is one for each time it learns."""
+    one = Daemon("x")
+
+    def begin() -> weakref.ref[object]:
+        held = type("Held", (), {})()
+        one.start("once", lambda _: held).join()
+        return weakref.ref(held)
+
+    first = begin()
+    begin()
+    gc.collect()
+    assert first() is None
 
 
 @pytest.mark.parametrize("fault", [ValueError("boom"), SystemExit(3), KeyboardInterrupt()])

@@ -20,6 +20,7 @@ from appliance.records import ModelAct
 
 _SHOWN_ACTS = 5
 _PATIENCE_S = 3.0
+_MOST_DAYS = 36_500
 _Act = Callable[[argparse.Namespace], None]
 
 
@@ -147,8 +148,10 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _sign(arguments: argparse.Namespace) -> None:
-    if arguments.serial < 1 or arguments.days < 0:
-        raise ApplianceError("--serial: expected 1 or more; --days: 0 (for ever) or more; correct them")
+    if arguments.serial < 1 or not 0 <= arguments.days <= _MOST_DAYS:
+        raise ApplianceError(
+            f"--serial: expected 1 or more; --days: 0 (for ever) to {_MOST_DAYS}; correct them"
+        )
     key = signature.own_key(arguments.key)
     until = ledger.iso(datetime.now(UTC) + timedelta(days=arguments.days)) if arguments.days else ""
     bundle = provenance.issue(

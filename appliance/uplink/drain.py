@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from appliance.priority import CLASSES
-from appliance.uplink.outbox import LARGEST_ID, Key, Outbox, Row
+from appliance.records import LARGEST_ID
+from appliance.uplink.outbox import Key, Outbox, Row
 from appliance.uplink.pace import Pace
 
 NO_SUBSCRIBERS = 0x10

@@ -9,11 +9,10 @@ import msgspec
 
 from appliance.errors import StoreError
 from appliance.priority import CLASSES
-from appliance.records import Event
+from appliance.records import LARGEST_ID, Event
 from appliance.store import damage_mark, evicted, is_damage, newest_seq, open_database
 
 JOURNAL_ROWS = 10_000
-LARGEST_ID = 2**53
 
 Key = tuple[int, int]
 """(class, id): the order in which events leave."""

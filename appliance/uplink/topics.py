@@ -33,7 +33,7 @@ Tsq = Annotated[
     TimeQuality,
     Meta(
         description="ntp: synchronised clock; est: free running since it was, or found out later; none: the "
-        "clock was never synchronised, order by id"
+        "clock was never synchronised, or set by hand since: order by id"
     ),
 ]
 ErrorMs = Annotated[float | None, Meta(description="how far ts may be off at most, ms; null: nobody knows")]

@@ -174,6 +174,11 @@ def test_export_whole_and_as_a_delta(desk: Desk, tmp_path: Path) -> None:
     assert "expected one against what is here" in desk.refused("install", tmp_path / "d", desk.config)
 
 
+def test_an_age_beyond_all_calendars_is_refused(desk: Desk, pump: Learnt) -> None:
+    words = (pump.bundle, "--key", desk.vendor, "--serial", 1, "--days", "1e9")
+    assert "--days: 0 (for ever) to 36500" in desk.refused("sign", *words)
+
+
 def test_empty_slots_and_unknown_sensors_are_named(desk: Desk) -> None:
     for words, expected in (
         (("promote",), "found no candidate"),

@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--broker", metavar="HOST:PORT", help="of the plant; left out: one is started here")
     words.add_argument("--simulate", action="store_true", help="also run an appliance on a simulated pump")
     words.add_argument("--port", type=int, default=1880, help="of the page, on the loopback (1880)")
-    words.add_argument("--folder", type=Path, help="an empty folder to work in (a temporary one)")
+    words.add_argument("--folder", type=Path, help="to work in, and to go on in (a temporary one)")
     words.add_argument("--packages", type=Path, required=True, help=argparse.SUPPRESS)
     return words
 
@@ -147,7 +147,7 @@ def node_red(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """packages: where npm has installed it."""
     user = folder / "node-red"
-    user.mkdir()
+    user.mkdir(exist_ok=True)
     shutil.copy(HERE / "flow.json", user)
     where = {"BROKER_HOST": host, "BROKER_PORT": str(port), "DASHBOARD_PORT": str(page)}
     command = ["node", str(packages / "node_modules" / "node-red" / "red.js")]
