@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from appliance import disk
 from appliance.errors import StoreError
 from appliance.priority import CLASSES, PRIORITY
 from appliance.records import Event
@@ -90,22 +91,17 @@ def _next_start(path: Path) -> int:
         before = -1
     if not 0 <= before < _MOST_STARTS:
         before = max(0, int(time.time()) - _SEED_EPOCH_S) // _SEED_STEP_S
-    draft = file.with_suffix(".new")
+    number = b"%d" % (before + 1)
     try:
-        _write_through(draft, "w", before + 1)
-        draft.replace(file)
+        disk.replace(file, number)
     except OSError as fault:
         if fault.errno != errno.ENOSPC or not file.exists():
             raise
-        _write_through(file, "r+", before + 1)  # a full disk must not keep the guard from starting
+        with file.open("r+b") as out:  # a full disk must not keep the guard from starting
+            out.write(number)
+            out.flush()
+            os.fsync(out.fileno())
     return before + 1
-
-
-def _write_through(file: Path, mode: str, number: int) -> None:
-    with file.open(mode, encoding="ascii") as out:
-        out.write(str(number))
-        out.flush()
-        os.fsync(out.fileno())
 
 
 def _connect(path: Path, synchronous: str) -> sqlite3.Connection:

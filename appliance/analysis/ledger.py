@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from appliance import disk
 from appliance.errors import BundleError
 
 SERIALS, TRIAL, WISH, SPENT = "serials.json", "trial.json", "wish.json", "spent.json"
@@ -80,7 +81,7 @@ def next_serial(signer: str, seen: Mapping[str, Seen]) -> int:
 
 def keep_serials(slots: Path, seen: dict[str, Seen]) -> None:
     """Durable when it returns. Raises OSError."""
-    write_whole(slots / SERIALS, msgspec.json.encode(seen))
+    disk.replace(slots / SERIALS, msgspec.json.encode(seen))
 
 
 def trial(slots: Path) -> Trial | None:
@@ -90,7 +91,7 @@ def trial(slots: Path) -> Trial | None:
 
 def keep_trial(slots: Path, figures: Trial) -> None:
     """Durable when it returns. Raises OSError."""
-    write_whole(slots / TRIAL, msgspec.json.encode(figures))
+    disk.replace(slots / TRIAL, msgspec.json.encode(figures))
 
 
 def wish(slots: Path) -> Wish | None:
@@ -104,7 +105,7 @@ def keep_wish(slots: Path, asked: Wish | None) -> None:
     if asked is None:
         (slots / WISH).unlink(missing_ok=True)
     else:
-        write_whole(slots / WISH, msgspec.json.encode(asked))
+        disk.replace(slots / WISH, msgspec.json.encode(asked))
 
 
 def spent(slots: Path) -> Spent | None:
@@ -114,7 +115,7 @@ def spent(slots: Path) -> Spent | None:
 
 def keep_spent(slots: Path, budget: Spent) -> None:
     """Durable when it returns. Raises OSError."""
-    write_whole(slots / SPENT, msgspec.json.encode(budget))
+    disk.replace(slots / SPENT, msgspec.json.encode(budget))
 
 
 def acts(slots: Path) -> list[Act]:
@@ -145,21 +146,6 @@ def iso(at: datetime) -> str:
 def note(slots: Path, what: str, model: str, who: str, why: str = "") -> None:
     """Keep an act of now. Raises OSError."""
     add(slots, Act(iso(datetime.now(UTC)), what, model, who, why))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file in one step, durable when it returns. Raises OSError."""
-    draft = path.with_name(f".{path.name}.tmp")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path, kind: type[Kept]) -> Kept | None:

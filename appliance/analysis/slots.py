@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from appliance import disk
 from appliance.analysis import bundle as bundles
 from appliance.analysis import ledger
 from appliance.analysis.bundle import Bundle
@@ -37,7 +38,7 @@ def save(bundle: Bundle, folder: Path) -> None:
             _put(made, folder)
         finally:
             shutil.rmtree(made, ignore_errors=True)
-        _sync(parent)
+        disk.sync(parent)
     except OSError as fault:
         raise BundleError(
             f"{folder}: cannot be written ({fault.strerror or fault}), expected a folder to write in; "
@@ -165,12 +166,9 @@ def active(slots: Path) -> Bundle | None:
 
 def _fill(folder: Path, files: dict[str, bytes]) -> None:
     for name, data in files.items():
-        with (folder / name).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        disk.write(folder / name, data)
     folder.chmod(0o755)
-    _sync(folder)
+    disk.sync(folder)
 
 
 def _put(made: Path, folder: Path) -> None:
@@ -244,7 +242,7 @@ def _make_active(slots: Path, name: str) -> None:
         return
     if last is not None:
         _point(slots / PREVIOUS, last)
-        _sync(slots)
+        disk.sync(slots)
     _point(slots / ACTIVE, name)
 
 
@@ -274,11 +272,3 @@ def _sweep(parent: Path, name: str) -> None:
 
 def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else [folder]
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from appliance import check
+from appliance import check, disk
 from appliance.analysis import bundle as bundles
 from appliance.analysis import delta, intake, ledger, provenance, signature, slots
 from appliance.analysis.bundle import Bundle
@@ -138,7 +138,7 @@ def _export(arguments: argparse.Namespace) -> None:
     parent = bundles.load(arguments.against)
     data = delta.make(bundle, parent)
     try:
-        ledger.write_whole(arguments.out.absolute(), data)
+        disk.replace(arguments.out.absolute(), data)
     except OSError as fault:
         raise ApplianceError(
             f"{arguments.out}: cannot be written ({fault.strerror}); choose another"

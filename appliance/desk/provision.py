@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from appliance import disk
 from appliance.config import Config
 from appliance.desk.device_id import device_id
 from appliance.errors import ApplianceError
@@ -97,7 +98,7 @@ class Identity:
         _openssl("verify", "-CAfile", ca, "-untrusted", signed, "-purpose", "sslclient", signed)
         self._make_folder()
         for source, target in ((ca, self._ca), (signed, self._certificate)):
-            _write(target, source.read_bytes())
+            disk.replace(target, source.read_bytes(), mode=0o600)
         self._give(self._ca, self._certificate)
 
     def lines(self, broker: tuple[str, int] | None) -> str:
@@ -161,16 +162,5 @@ def _openssl(*arguments: str | Path, out: Path | None = None) -> None:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise ApplianceError(f"openssl {arguments[0]} refused: {'; '.join(said[-3:])}; expected none of this")
     if out and new:
-        _write(out, new.read_bytes())
+        disk.replace(out, new.read_bytes(), mode=0o600)
         new.unlink()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file as a whole, for this user only."""
-    new = path.with_suffix(".part")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

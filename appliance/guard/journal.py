@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance import disk
 from appliance.errors import StoreError
 from appliance.guard import chain
 from appliance.guard.chain import Head, Line
@@ -116,10 +117,7 @@ class Journal:
             return False
         names = (path.with_suffix(f".torn-{n}") for n in itertools.count())
         aside = next(name for name in names if not name.exists())
-        with aside.open("wb") as copy:
-            copy.write(data[good:])
-            copy.flush()
-            os.fsync(copy.fileno())
+        disk.write(aside, data[good:])
         os.truncate(path, good)
         self.damage.append(f"{path}:{broken}: not written to its end; it is kept as {aside}")
         return True
@@ -136,11 +134,7 @@ class Journal:
             os.close(self._file)
         self._file, self._path = file, path
         self._size = os.fstat(file).st_size
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        disk.sync(self._folder)
 
     def _disturbed(self) -> Path | None:
         """The file, if somebody took it away, or some of it, while it is written to."""

@@ -4,7 +4,6 @@ Sealed (`seal.py`), and written by a thread of its own after the relay has moved
 means that the latch cannot be known: the machine stays tripped.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from appliance import disk
 from appliance.guard.seal import seal, unseal
 from appliance.records import Level
 
@@ -90,14 +90,4 @@ def _keep_copy(path: Path) -> str:
 def write(path: Path, latch: Latch) -> None:
     """Replace the latch atomically and durably. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(seal(msgspec.json.encode(latch)))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    disk.replace(path, seal(msgspec.json.encode(latch)))

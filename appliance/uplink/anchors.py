@@ -6,14 +6,13 @@ first time in a boot, and after every step of it.
 """
 
 import logging
-import os
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from appliance import clock
+from appliance import clock, disk
 from appliance.clock import BOOT, DRIFT_PPM, STEP_NS
 from appliance.records import TimeQuality
 
@@ -90,13 +89,8 @@ class Anchors:
         return min(of_boot, key=lambda one: abs(one.boot_ns - boot_ns), default=None)
 
     def _write(self) -> None:
-        draft = self._path.with_suffix(".new")
         try:
-            with draft.open("wb") as file:
-                file.write(msgspec.json.encode(self._anchors))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            disk.replace(self._path, msgspec.json.encode(self._anchors))
         except OSError as fault:
             log.warning("%s: not written: %s; tried again", self._path, fault)
         else:

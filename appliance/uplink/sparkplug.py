@@ -5,7 +5,6 @@ and the JSON topics need it too. Events go out on that other one, with QoS 1, in
 import contextlib
 import logging
 import math
-import os
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from appliance import disk
 from appliance.config import Config
 from appliance.errors import ConfigError
 from appliance.uplink.backoff import Backoff
@@ -45,12 +45,7 @@ def next_bdseq(file: Path) -> int:
         bdseq = (int(file.read_text("ascii")) + 1) % 256
     except (OSError, ValueError):
         bdseq = 0
-    draft = file.with_suffix(".new")
-    with draft.open("w", encoding="ascii") as out:
-        out.write(str(bdseq))
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(file)
+    disk.replace(file, b"%d" % bdseq)
     return bdseq
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from appliance import disk
 from appliance.daemon import Daemon
 from appliance.guard import durable
 from appliance.guard import latch as latches
@@ -109,23 +110,23 @@ def test_what_the_memory_cannot_hold_is_lost_and_told_but_no_latch(tmp_path, mon
 
 
 def test_a_latch_that_cannot_be_written_is_told_once_and_tried_again(kept):
-    kept.latch.with_suffix(".new").mkdir()  # where the draft of the latch has to go
+    disk.draft_of(kept.latch).mkdir()  # where the draft of the latch has to go
     kept.durable.start(kept.daemon)
     kept.durable.take(Latch(tripped=True))
     time.sleep(1.2)
     assert [(note[1], note[3]) for note in kept.notes] == [("latch.unwritten", "critical")]
     assert not kept.latch.exists()
-    kept.latch.with_suffix(".new").rmdir()
+    disk.draft_of(kept.latch).rmdir()
     eventually(lambda: latches.read(kept.latch) == (Latch(tripped=True), ""))
 
 
 def test_the_newest_latch_wins(kept):
-    kept.latch.with_suffix(".new").mkdir()
+    disk.draft_of(kept.latch).mkdir()
     kept.durable.start(kept.daemon)
     for latch in (Latch(tripped=True), Latch(), Latch(tripped=True, channels=("b",)), Latch()):
         kept.durable.take(latch)
     time.sleep(0.3)
-    kept.latch.with_suffix(".new").rmdir()
+    disk.draft_of(kept.latch).rmdir()
     kept.durable.take(Latch(tripped=True, channels=("last",)))
     eventually(lambda: latches.read(kept.latch)[0].channels == ("last",))
     time.sleep(0.7)

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance import disk
 from appliance.guard import latch as latches
 from appliance.guard.channel import Channel, Setpoints
 from appliance.guard.latch import KeptBypass, Latch
@@ -53,7 +54,7 @@ def test_a_file_that_cannot_be_read_at_all_is_tripped(tmp_path):
 def test_a_crash_in_mid_write_leaves_the_old_latch(tmp_path):
     path = tmp_path / "latch.json"
     latches.write(path, TRIPPED)
-    path.with_suffix(".new").write_bytes(b'{"tripp')
+    disk.draft_of(path).write_bytes(b'{"tripp')
     assert latches.read(path) == (TRIPPED, "")
     latches.write(path, Latch())
     assert latches.read(path) == (Latch(), "")

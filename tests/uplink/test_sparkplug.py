@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tahu_schema import Payload, read
 
+from appliance import disk
 from appliance.uplink.primary_host import PrimaryHost
 from appliance.uplink.sparkplug import next_bdseq
 
@@ -121,11 +122,11 @@ def test_nothing_is_attempted_while_the_other_connection_is_down(mosquitto, tmp_
 
 
 def test_a_disk_that_takes_nothing_ends_nothing(mosquitto, tmp_path, caplog):
-    (tmp_path / "sparkplug.new").mkdir()  # where the counter's draft should be written
+    disk.draft_of(tmp_path / "sparkplug.bdseq").mkdir()  # where the counter's draft should be written
     edge = Edge(tmp_path, mosquitto().port)
     edge.turns(0.5)
     assert "bdSeq cannot be counted" in caplog.text
-    (tmp_path / "sparkplug.new").rmdir()
+    disk.draft_of(tmp_path / "sparkplug.bdseq").rmdir()
     edge.until(lambda: "NBIRTH" in edge.kinds())
     edge.close()
 
