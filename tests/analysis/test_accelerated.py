@@ -203,6 +203,8 @@ DEADLINE_MS = 60.0
 CPU_MS = 60.0
 """A generous part of a window for features and the CPU's inference on a busy machine."""
 WHILE_IN_USE = ("invoke", "hang-invoke", "crash", "corrupt", "unplug")
+ANSWERS = ("invocations", "fallbacks")
+"""Given and not given; each window has one."""
 AT_START = ("refuse", "silent", "prepare", "hang-create", "crash-create")
 
 
@@ -300,8 +302,10 @@ def test_every_fault_falls_back_within_its_window_and_returns(rig: Rig) -> None:
         rig.listen(lambda: rig.count("invocations") > invocations)  # noqa: B023
     scores = rig.scores[first:]
     assert all(running(score) for score in scores)
-    hops = np.diff([score.t0_mono_ns for score in scores]) / 1e9
-    assert hops == pytest.approx(0.125, abs=0.01)  # not one window is missing
+    hops = np.diff([score.t0_mono_ns for score in scores]) / 1e9 / 0.125
+    answers = [sum(score.metrics[f"accelerator_{kind}"] for kind in ANSWERS) for score in scores]
+    assert hops == pytest.approx(hops.round(), abs=0.08)
+    assert (np.diff(answers) >= hops.round()).all()  # a state may leave one out, but no window is missing
     assert max(score.compute_ms for score in scores) < DEADLINE_MS + CPU_MS
     assert max(score.value / score.threshold for score in scores if score.value and score.threshold) < 1.0
     assert rig.count("restarts") >= len(WHILE_IN_USE) + len(AT_START)

@@ -96,6 +96,12 @@ class Plant:
         """Wait until it has subscribed again: events that nobody hears come later."""
         assert self._subscribed.wait(5)
 
+    def round_trip(self) -> None:
+        """Wait for an answer on the same connection: what was retained has come before it."""
+        self._subscribed.clear()
+        self._client.subscribe("round/trip")
+        assert self._subscribed.wait(5)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
