@@ -11,6 +11,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 """Names this run of the kernel: CLOCK_BOOTTIME counts from its start."""
 
 _STA_UNSYNC = 0x0040
+_STA_NANO = 0x2000
 _TIME_ERROR = 5
 _QUALITY_PERIOD_NS = 10_000_000_000
 _HELD_MS = 2000.0
@@ -29,23 +30,38 @@ class _Timex(ctypes.Structure):
         ("maxerror", ctypes.c_long),
         ("esterror", ctypes.c_long),
         ("status", ctypes.c_int),
+        ("constant", ctypes.c_long),
+        ("precision", ctypes.c_long),
+        ("tolerance", ctypes.c_long),
+        ("seconds", ctypes.c_long),
+        ("part", ctypes.c_long),
         ("rest", ctypes.c_byte * 256),
     )
 
 
 class KernelClock(NamedTuple):
-    """What the kernel says of its wall clock. error_ms: how far it may be off at most."""
+    """What the kernel says of its wall clock. error_ms: how far it may be off at most.
+
+    off_ns: what it showed then, UTC less CLOCK_BOOTTIME; asked for apart, somebody may set it in between.
+    """
 
     synchronised: bool
     error_ms: float
+    off_ns: int
 
 
 def kernel_clock() -> KernelClock:
     """Ask the kernel (adjtimex, read only)."""
     timex = _Timex()
+    before_ns = boottime_ns()
     result = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
+    after_ns = boottime_ns()
+    utc_ns = timex.seconds * 10**9 + timex.part * (1 if timex.status & _STA_NANO else 1000)
+    if result == -1:
+        utc_ns = time.time_ns()
     synchronised = result not in (-1, _TIME_ERROR) and not timex.status & _STA_UNSYNC
-    return KernelClock(synchronised, timex.maxerror / 1e3)
+    error_ms = timex.maxerror / 1e3 + (after_ns - before_ns) / 2e6
+    return KernelClock(synchronised, error_ms, utc_ns - (before_ns + after_ns) // 2)
 
 
 def boottime_ns() -> int:
@@ -59,28 +75,39 @@ class Discipline:
     quality: ntp: synchronised; est: it was since this process began (holdover); none: it never was, or
     somebody has set the clock since, who may be wrong.
     error_ms: how far it may be off at most; None where nobody knows.
+    off_ns: of the clock that this is said of.
     """
 
     def __init__(self) -> None:
         self.quality: TimeQuality = "none"
         self.error_ms: float | None = None
+        self.off_ns = 0
         self._held: tuple[float, int, int] | None = None
 
     def look(self) -> None:
         """Ask the kernel again."""
         now_ns = boottime_ns()
-        off_ns = time.time_ns() - now_ns
         kernel = kernel_clock()
+        self.off_ns = kernel.off_ns
         if kernel.synchronised:
-            self._held = (kernel.error_ms, now_ns, off_ns)
+            self._held = (kernel.error_ms, now_ns, kernel.off_ns)
         if self._held is None:
             return
         error_ms, at_ns, held_off_ns = self._held
-        if abs(off_ns - held_off_ns) > STEP_NS:
+        if abs(kernel.off_ns - held_off_ns) > STEP_NS:
             self.quality, self.error_ms = "none", None
             return
         self.error_ms = error_ms + (now_ns - at_ns) * DRIFT_PPM * 1e-12
         self.quality = "ntp" if kernel.synchronised and self.error_ms < _HELD_MS else "est"
+
+
+class Stamp(NamedTuple):
+    """A moment: UTC, how far that may be believed (as `Discipline`), and CLOCK_BOOTTIME."""
+
+    utc_ns: int
+    quality: TimeQuality
+    error_ms: float | None
+    boot_ns: int
 
 
 class WallClock:
@@ -94,30 +121,22 @@ class WallClock:
         self._live = live
         self._discipline = Discipline()
         self._looked_ns = -_QUALITY_PERIOD_NS
-        self._offset_ns = 0
+        self._offset_ns = self._boot_offset_ns = 0
         self._follow()
 
-    def utc_ns(self, mono_ns: int) -> int:
-        """UTC in nanoseconds of a monotonic time of the source."""
+    def stamp(self, mono_ns: int) -> Stamp:
+        """Of a monotonic time of the source."""
         if self._live:
             self._follow()
-        return mono_ns + self._offset_ns
-
-    def boot_ns(self, mono_ns: int) -> int:
-        """CLOCK_BOOTTIME of a monotonic time of the source: no setting of the wall clock moves it."""
-        if self._live:
-            self._follow()
-        return mono_ns + self._boot_offset_ns
-
-    @property
-    def quality(self) -> TimeQuality:
-        """As that of `Discipline`."""
-        return self._looked().quality
-
-    @property
-    def error_ms(self) -> float | None:
-        """How far UTC may be off at most, ms; None where nobody knows."""
-        return self._looked().error_ms
+        now_ns = time.monotonic_ns()
+        if now_ns - self._looked_ns >= _QUALITY_PERIOD_NS:
+            self._discipline.look()
+            self._looked_ns = now_ns
+        quality, error_ms = self._discipline.quality, self._discipline.error_ms
+        off_ns = self._offset_ns - self._boot_offset_ns
+        if self._live and abs(off_ns - self._discipline.off_ns) > STEP_NS:  # somebody has set it just now
+            quality, error_ms = "none", None
+        return Stamp(mono_ns + self._offset_ns, quality, error_ms, mono_ns + self._boot_offset_ns)
 
     def _follow(self) -> None:
         mono_ns = time.monotonic_ns()
@@ -126,10 +145,3 @@ class WallClock:
             self._looked_ns = mono_ns - _QUALITY_PERIOD_NS  # somebody has set the clock: is it still true?
         self._offset_ns = offset_ns
         self._boot_offset_ns = boottime_ns() - mono_ns
-
-    def _looked(self) -> Discipline:
-        now_ns = time.monotonic_ns()
-        if now_ns - self._looked_ns >= _QUALITY_PERIOD_NS:
-            self._discipline.look()
-            self._looked_ns = now_ns
-        return self._discipline

@@ -243,13 +243,13 @@ class Protection:
     def state(self) -> GuardState:
         """A snapshot for listeners."""
         with self._lock:
-            rack = self._rack
+            rack, at = self._rack, self._clock.stamp(self._at_ns)
             return GuardState(
                 at_mono_ns=self._at_ns,
-                at_utc_ns=self._clock.utc_ns(self._at_ns),
-                time_quality=self._clock.quality,
-                time_error_ms=self._clock.error_ms,
-                at_boot_ns=self._clock.boot_ns(self._at_ns),
+                at_utc_ns=at.utc_ns,
+                time_quality=at.quality,
+                time_error_ms=at.error_ms,
+                at_boot_ns=at.boot_ns,
                 level=rack.engine.level,
                 tripped=rack.tripped,
                 relay_energised=self._actuator.energised,

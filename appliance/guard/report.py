@@ -60,6 +60,7 @@ class Reporter:
         """The event of a change."""
         state = change.state
         kind, severity = _kind(change)
+        at = self._clock.stamp(change.t_ns)
         rises = change.what in (What.RAISED, What.TRIPPED, What.INHIBITED)
         return Event(
             kind=kind,
@@ -67,11 +68,11 @@ class Reporter:
             severity=severity,
             message=self._words(change, score, action),
             at_mono_ns=change.t_ns,
-            at_utc_ns=self._clock.utc_ns(change.t_ns),
-            time_quality=self._clock.quality,
-            time_error_ms=self._clock.error_ms,
+            at_utc_ns=at.utc_ns,
+            time_quality=at.quality,
+            time_error_ms=at.error_ms,
             boot=BOOT,
-            at_boot_ns=self._clock.boot_ns(change.t_ns),
+            at_boot_ns=at.boot_ns,
             channel=state.channel if state else "",
             value=state.value if state else None,
             limit=_limit(change, state) if state else None,
@@ -100,17 +101,18 @@ class Reporter:
         why: str = "",
     ) -> Event:
         """An event that is no change of the rack's: start, sensor restarted. HEALTH warns by default."""
+        at = self._clock.stamp(at_mono_ns)
         return Event(
             kind=kind,
             type=type_,
             severity=severity or ("warning" if kind is EventKind.HEALTH else "info"),
             message=f"{self._machine}: {message}"[:_LONGEST],
             at_mono_ns=at_mono_ns,
-            at_utc_ns=self._clock.utc_ns(at_mono_ns),
-            time_quality=self._clock.quality,
-            time_error_ms=self._clock.error_ms,
+            at_utc_ns=at.utc_ns,
+            time_quality=at.quality,
+            time_error_ms=at.error_ms,
             boot=BOOT,
-            at_boot_ns=self._clock.boot_ns(at_mono_ns),
+            at_boot_ns=at.boot_ns,
             action=action,
             who=who,
             why=why,
@@ -140,7 +142,9 @@ class Reporter:
         return _cut(_cut(text + cause, _LONGEST - len(end)) + end, _LONGEST)
 
     def _clock_time(self, mono_ns: int) -> str:
-        return f"{datetime.fromtimestamp(self._clock.utc_ns(mono_ns) // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return (
+            f"{datetime.fromtimestamp(self._clock.stamp(mono_ns).utc_ns // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        )
 
     @staticmethod
     def _figures(change: Change, state: ChannelState, score: Score | None) -> str:

@@ -6,7 +6,6 @@ first time in a boot, and after every step of it.
 """
 
 import logging
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +61,8 @@ class Anchors:
         self._look_s = now_s + _LOOK_S
         kernel = clock.kernel_clock()
         if kernel.synchronised:
-            anchor = Anchor(BOOT, clock.boottime_ns(), time.time_ns(), kernel.error_ms)
+            boot_ns = clock.boottime_ns()
+            anchor = Anchor(BOOT, boot_ns, boot_ns + kernel.off_ns, kernel.error_ms)
             before = self._nearest(BOOT, anchor.boot_ns)
             stepped = before and abs(_off_ns(anchor) - _off_ns(before)) > STEP_NS
             if before is None or stepped:

@@ -9,7 +9,7 @@ from appliance.clock import BOOT, KernelClock, boottime_ns
 from appliance.uplink.anchors import Anchors
 
 YEAR_NS = 31_557_600 * 10**9
-NTP, NEVER = KernelClock(True, 5.0), KernelClock(False, 16_000.0)
+NTP, NEVER = (True, 5.0), (False, 16_000.0)
 
 
 class Box:
@@ -19,8 +19,11 @@ class Box:
         self.said = NEVER
         self.off_ns = 0
         self._real = time.time_ns
-        monkeypatch.setattr(clock, "kernel_clock", lambda: self.said)
+        monkeypatch.setattr(clock, "kernel_clock", self._says)
         monkeypatch.setattr(time, "time_ns", lambda: self._real() + self.off_ns)
+
+    def _says(self):
+        return KernelClock(*self.said, time.time_ns() - boottime_ns())
 
 
 @pytest.fixture
@@ -114,3 +117,19 @@ def test_only_the_latest_hundred_are_kept(box, tmp_path):
         box.off_ns = n * 10**9
         anchors.look(20.0 * n)
     assert (tmp_path / "anchors.json").read_bytes().count(b"boot_ns") == 100
+
+
+def test_a_clock_set_right_after_the_kernel_has_spoken_makes_no_anchor(box, tmp_path, monkeypatch):
+    anchors = Anchors(tmp_path / "anchors.json")
+    box.said = NTP
+    ask = clock.kernel_clock
+
+    def set_at_once():
+        said = ask()
+        box.off_ns = YEAR_NS
+        return said
+
+    monkeypatch.setattr(clock, "kernel_clock", set_at_once)
+    happened_ns, true_ns = boottime_ns(), time.time_ns()
+    anchors.look(0.0)
+    assert told(anchors, happened_ns, 0).utc_ns == pytest.approx(true_ns, abs=5e8)

@@ -89,17 +89,18 @@ class Guard:
 
     def _accept(self, kind: EventKind, type_: str, message: str) -> Event:
         now_ns = time.monotonic_ns()
+        at = self._clock.stamp(now_ns)
         event = Event(
             kind=kind,
             type=type_,
             severity="info" if kind is EventKind.AUDIT else "alarm",
             message=message,
             at_mono_ns=now_ns,
-            at_utc_ns=self._clock.utc_ns(now_ns),
-            time_quality=self._clock.quality,
-            time_error_ms=self._clock.error_ms,
+            at_utc_ns=at.utc_ns,
+            time_quality=at.quality,
+            time_error_ms=at.error_ms,
             boot=BOOT,
-            at_boot_ns=self._clock.boot_ns(now_ns),
+            at_boot_ns=at.boot_ns,
         )
         (stored,) = self._store.accept([event])
         self._accepted += 1
@@ -109,14 +110,15 @@ class Guard:
     def _state(self, n: int) -> GuardState:
         """The score's value is its number."""
         now_ns = time.monotonic_ns()
+        at = self._clock.stamp(now_ns)
         metrics = {name: self._draw.lognormvariate(0.0, 0.3) for name in METRICS}
         score = Score("de", now_ns - 10**9, now_ns, Quality.OK, MachineState.RUNNING, n, 1.0, metrics=metrics)
         self._told.write(f"sample {n} {true_ns(self._day)}\n")
         return GuardState(
             at_mono_ns=now_ns,
-            at_utc_ns=self._clock.utc_ns(now_ns),
-            time_quality=self._clock.quality,
-            time_error_ms=self._clock.error_ms,
+            at_utc_ns=at.utc_ns,
+            time_quality=at.quality,
+            time_error_ms=at.error_ms,
             level=Level.NORMAL,
             tripped=False,
             relay_energised=True,
@@ -126,7 +128,7 @@ class Guard:
             scores=(score,),
             events_accepted=self._accepted,
             pid=os.getpid(),
-            at_boot_ns=self._clock.boot_ns(now_ns),
+            at_boot_ns=at.boot_ns,
             written_bytes=written_bytes(),
         )
 

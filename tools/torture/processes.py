@@ -28,7 +28,10 @@ folder, wall, real_ns = Path(sys.argv[1]), Path(sys.argv[2]), time.time_ns
 def jumped_ns():
     return int(wall.read_text() or 0)
 time.time_ns = lambda: real_ns() + jumped_ns()
-clock.kernel_clock = lambda: clock.KernelClock(jumped_ns() == 0, 5.0)
+def kernel_clock():
+    by_ns = jumped_ns()
+    return clock.KernelClock(by_ns == 0, 5.0, real_ns() + by_ns - clock.boottime_ns())
+clock.kernel_clock = kernel_clock
 """
 """A child's wall clock is off by as many ns as its file says, and the kernel then calls it unsynchronised."""
 UPLINK = (
@@ -56,8 +59,9 @@ walls, draw = WallClock(live=True), random.Random(int(sys.argv[3]))
 store = Store(folder / "events.db")
 def event(kind):
     at_ns = time.monotonic_ns()
-    return Event(kind, f"{kind.value}.raised", "alarm", "torture", at_ns, walls.utc_ns(at_ns), walls.quality,
-                 boot=BOOT, at_boot_ns=walls.boot_ns(at_ns), time_error_ms=walls.error_ms)
+    at = walls.stamp(at_ns)
+    return Event(kind, f"{kind.value}.raised", "alarm", "torture", at_ns, at.utc_ns, at.quality, boot=BOOT,
+                 at_boot_ns=at.boot_ns, time_error_ms=at.error_ms)
 while True:
     from_ns = real_ns()
     events = [event(kind) for kind in draw.choices(list(EventKind), k=draw.choice((1, 1, 1, 3)))]
