@@ -52,7 +52,7 @@ def test_a_changed_engine_is_noticed_and_drawn_anew(tmp_path):
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.png")
         )
     (tmp_path / "tools").mkdir()
-    for name in ("alarms", "explore.py"):
+    for name in ("alarms", "explore.py", "own_python.py"):
         shutil.copy(ROOT / "tools" / name, tmp_path / "tools")
     voting = tmp_path / "appliance" / "guard" / "voting.py"
     voting.write_text(voting.read_text().replace("group.need - len(blind)", "group.need"))
