@@ -1,6 +1,7 @@
 """A certificate authority of a plant, with openssl, for the tests that need certificates."""
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -40,11 +41,20 @@ class Authority:
         name = f"subjectAltName={server}\n" if server else ""
         usage.write_text(f"extendedKeyUsage={'serverAuth' if server else 'clientAuth'}\n{name}")
         by = ("-CA", self.pem, "-CAkey", self._key, "-CAcreateserial", "-extfile", usage)
-        openssl("x509", "-req", "-in", request, "-out", certificate, "-days", days, *by)
+        openssl("x509", "-req", "-in", request, "-out", certificate, *_for(days), *by)
         return certificate
+
+
+def _for(days: int) -> tuple[object, ...]:
+    """Options for a certificate that ends so many days from now; openssl 3.5 must be asked for a past one."""
+    if days >= 0 or "-not_before" not in openssl("x509", "-help"):
+        return ("-days", days)
+    ends = datetime.now(UTC) + timedelta(days=days)
+    first, last = (f"{day:%Y%m%d%H%M%SZ}" for day in (ends - timedelta(days=90), ends))
+    return ("-not_before", first, "-not_after", last)
 
 
 def openssl(*arguments: object) -> str:
     done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout + (done.stderr if "-help" in arguments else "")

@@ -1,8 +1,7 @@
 """A file on the disk is the old one or the new one, whole."""
 
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from appliance import disk
 
+ROOT = Path(__file__).resolve().parent.parent
 SIZE_BYTES = 100_000
 
 
@@ -38,21 +38,25 @@ def test_write_never_goes_over_another(tmp_path: Path) -> None:
         disk.write(tmp_path / "kept", b"second")
 
 
-def _for_ever(path: Path) -> None:
-    while True:
-        for letter in b"abcdefgh":
-            disk.replace(path, bytes([letter]) * SIZE_BYTES)
+WRITER = """
+import sys
+from pathlib import Path
+from appliance import disk
+while True:
+    for letter in b"abcdefgh":
+        disk.replace(Path(sys.argv[1]), bytes([letter]) * int(sys.argv[2]))
+"""
 
 
 def test_killed_at_any_moment_it_is_one_of_them(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    disk.replace(path, b"a" * SIZE_BYTES)
-    for n in range(20):
-        writer = multiprocessing.get_context("fork").Process(target=_for_ever, args=(path,))
-        writer.start()
-        time.sleep(0.02 + 0.003 * n)
-        os.kill(writer.pid or 0, signal.SIGKILL)
-        writer.join()
+    for n in range(8):
+        disk.replace(path, b"-" * SIZE_BYTES)
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(SIZE_BYTES)], cwd=ROOT) as writer:
+            while path.read_bytes().startswith(b"-"):
+                time.sleep(0.001)
+            time.sleep(0.005 * n)
+            writer.kill()
         data = path.read_bytes()
         assert len(data) == SIZE_BYTES
         assert len(set(data)) == 1

@@ -1,5 +1,6 @@
 """The event store under restarts, kill −9, damage and refusal."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -98,7 +99,7 @@ def test_the_journal_keeps_the_newest(path, monkeypatch):
     for key in [row.key for row in outbox.pending({}, 20)]:
         outbox.delivered([key])
     outbox.delivered([(1, ids[0])])
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         assert [row[0] for row in db.execute("SELECT id FROM journal ORDER BY id")] == ids[-7:]
 
 
@@ -147,7 +148,7 @@ def damage_middle(path: Path) -> None:
 
 def damage_foreign(path: Path) -> None:
     path.unlink()
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE something(else_)")
 
 
@@ -233,7 +234,7 @@ def test_a_full_disk_is_refused_and_nothing_half_written(path):
 
 def rows_of(path: Path) -> list[tuple[int, int]]:
     """(class, seq) of what is on its way, in the order in which it leaves."""
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         return db.execute("SELECT prio, seq FROM outbox ORDER BY prio, id").fetchall()
 
 

@@ -44,6 +44,7 @@ def rig(*arguments: str, limit_s: float, **environment: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.skipif(not all(map(shutil.which, kernel.TOOLS)), reason="not all of make, gcc, … are installed")
 def test_without_the_kernels_source_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(kernel, "SOURCES", tmp_path)
     assert kernel.built() is None

@@ -113,7 +113,7 @@ def test_a_damaged_piece_is_given_up_and_the_others_are_not(path):
     history = History(path, 10 * MB)
     for n in range(3):
         history.add(piece(n))
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE piece SET lines = ? WHERE id = 0", (b"\x00" * 100,))
     assert history.oldest().id == 1000
     assert (history.samples, history.evicted) == (120, 60)
