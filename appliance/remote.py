@@ -34,7 +34,7 @@ class Commands(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def requests(self) -> tuple[type, ...]:
-        """What the guard takes from the uplink; it asks this itself, whatever the uplink says."""
+        """What the guard takes from the uplink; it asks this itself, not the uplink."""
         granted: dict[str, type] = {"ack": Acknowledge, "learn": Learn, "model": Offer, "shelve": Shelve}
         if self.trip_reset != _LOCAL:
             granted["reset"] = Reset
