@@ -52,7 +52,7 @@ class Caller(NamedTuple):
         own, other = f"{prefix}/{_RSP.format(name=self.name)}", self.response_topic
         if self.name:
             broker.answer(own, payload, correlation=correlation, expiry_s=_EXPIRY_S)
-        if other != own and _is_fit(other, prefix):
+        if other != own and is_fit(other, prefix):
             broker.answer(other, payload, qos=0, correlation=correlation, expiry_s=_EXPIRY_S)
 
 
@@ -62,7 +62,7 @@ def answer(caller: Caller, reply: Reply, upload: str | UnsetType = UNSET) -> Ans
     return Answer(id=caller.id, ok=reply.ok, message=reply.message, ts=now_ms, upload=upload)
 
 
-def _is_fit(topic: str, prefix: str) -> bool:
+def is_fit(topic: str, prefix: str) -> bool:
     """Whether nobody can take an answer on this topic for something else."""
     foreign = topic.startswith(_NOT_FOR_ANSWERS) and not topic.startswith(f"{prefix}/rsp/")
     wild = any(one in topic for one in "+#\0")

@@ -13,6 +13,7 @@ from tiny_broker import OK_V3, REFUSED_V5_AS_V3, TinyBroker
 from appliance.remote import Commands
 from appliance.requests import Acknowledge, Learn, Offer, Reply, Reset, Shelve
 from appliance.store import Store
+from appliance.uplink.caller import is_fit
 from appliance.uplink.command import COMMANDS
 
 ALL = tuple(COMMANDS)
@@ -147,12 +148,17 @@ def test_a_guard_that_goes_away_before_it_answers(tmp_path, port):
             assert plant.ask("ack", channel="c")["ok"]
 
 
+@pytest.mark.parametrize("topic", ["answers/+", "answers/#", "answers/\0", ""])
+def test_an_answer_needs_one_topic(topic):
+    """Newer brokers end the connection of whoever asks for such a one."""
+    assert is_fit("answers/mine", PREFIX)
+    assert not is_fit(topic, PREFIX)
+
+
 def test_the_answer_goes_to_the_response_topic_too_where_it_can_do_no_harm(tmp_path, port):
     harmful = [
         f"{PREFIX}/status",
         "pdm/v1/site/area/machine/other/cmd/ack",
-        "answers/+",
-        "answers/#",
         "a" * 201,
         "$x",
     ]

@@ -11,9 +11,11 @@ YEAR_NS = 31_557_600 * 10**9
 
 
 def run(*command: object) -> bool:
-    """Whether it went well."""
-    done = subprocess.run([*map(str, command)], check=False, capture_output=True)
-    return done.returncode == 0
+    """Whether it went well; not so where there is no such program."""
+    try:
+        return subprocess.run([*map(str, command)], check=False, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 class Network:
