@@ -200,8 +200,8 @@ retry_s = 0.02
 enabled = false
 """
 DEADLINE_MS = 60.0
-CPU_MS = 60.0
-"""A generous part of a window for features and the CPU's inference on a busy machine."""
+CPU_MS = 1000.0
+"""For features and the CPU's inference on a machine busy with other tests; a hang would last for ever."""
 WHILE_IN_USE = ("invoke", "hang-invoke", "crash", "corrupt", "unplug")
 ANSWERS = ("invocations", "fallbacks")
 """Given and not given; each window has one."""

@@ -42,8 +42,8 @@ learn_s = 5
 [uplink]
 enabled = false
 """
-FAULT = '{ kind = "outer_race", start_s = 80, full_s = 80, severity = 0.6 }'
-PATIENCE_S = 25.0
+FAULT = '{ kind = "outer_race", start_s = 240, full_s = 240, severity = 0.6 }'
+PATIENCE_S = 40.0
 
 
 class Rig:
