@@ -39,9 +39,12 @@ axes = 2
 [analysis]
 window_s = 0.25
 learn_s = 5
+[models]
+latency_ms = 5000
 [uplink]
 enabled = false
 """
+"""No window is late, however busy this computer is: what a late one means to a candidate is test_trial's."""
 FAULT = '{ kind = "outer_race", start_s = 240, full_s = 240, severity = 0.6 }'
 PATIENCE_S = 40.0
 
