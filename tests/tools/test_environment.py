@@ -108,7 +108,7 @@ def test_a_failed_check_fails_the_run_but_not_the_rest(
         "python -m ruff check",
         "python -m ruff format --check",
         "python -m mypy",
-        "python -m pytest --numprocesses 3 --dist loadfile -k x",
+        "python -m pytest --numprocesses 2 --dist loadfile -k x",
     ]
 
 
