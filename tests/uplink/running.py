@@ -99,8 +99,11 @@ class Plant:
     def round_trip(self) -> None:
         """Wait for an answer on the same connection: what was retained has come before it."""
         self._subscribed.clear()
-        self._client.subscribe("round/trip")
-        assert self._subscribed.wait(5)
+        for _ in range(5):
+            self._client.subscribe("round/trip")
+            if self._subscribed.wait(4):
+                return
+        raise AssertionError("no answer to five subscriptions")
 
     def close(self) -> None:
         self._client.disconnect()
