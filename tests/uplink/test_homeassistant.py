@@ -81,7 +81,7 @@ def retained(port, topic=TOPIC):
     """What a newcomer finds."""
     plant = Plant(port, topics="+/device/+/config")
     plant.round_trip()
-    found = [message for at, message, _ in plant.messages if at == topic]
+    found = [message for at, message, _ in plant.messages if at == topic and message]
     plant.close()
     return found
 
