@@ -3,9 +3,8 @@
 import time
 
 import msgspec
-import pytest
 from guard_end import STATE, Guard, score
-from running import Plant, config, event, eventually, running
+from running import config, event, eventually, running
 
 from appliance.clock import BOOT, boottime_ns
 from appliance.records import (
@@ -17,16 +16,6 @@ from appliance.records import (
 )
 from appliance.store import Store
 from appliance.uplink.anchors import Anchor
-
-
-@pytest.fixture
-def plant(mosquitto):
-    broker = mosquitto()
-    plant = Plant(broker.port)
-    plant.port = broker.port
-    plant.broker = broker
-    yield plant
-    plant.close()
 
 
 def test_state_and_telemetry_follow_the_guard_and_survive_its_restart(plant, tmp_path):

@@ -27,16 +27,6 @@ from appliance.uplink import process
 from appliance.uplink.outbox import Outbox
 
 
-@pytest.fixture
-def plant(mosquitto):
-    broker = mosquitto()
-    plant = Plant(broker.port)
-    plant.port = broker.port
-    plant.broker = broker
-    yield plant
-    plant.close()
-
-
 def test_events_arrive_once_in_order_of_class_and_leave_the_outbox(plant, tmp_path):
     store = Store(tmp_path / "events.db")
     kinds = [EventKind.AUDIT, EventKind.ALARM, EventKind.TRIP, EventKind.ALARM, EventKind.HEALTH]
