@@ -13,8 +13,6 @@ is up to speed within seconds, a fan's inertia may take more than 30 s, a genera
 """
 TRIP_MULTIPLY = 2.0
 """The smaller of the two factors that protection racks offer (x2, x3). Which one is our choice."""
-DELAY_S = 3.0
-"""As protection racks ship."""
 PEAK_MPS2 = {"alert": 50.0, "danger": 75.0}
 """Our choice: twice the Danger is still inside ±16 g, so a peak can trip while the machine starts."""
 
@@ -30,7 +28,7 @@ class Preset(NamedTuple):
         _, alert_mms, danger_mms = self.zones.edges_mms
         return {
             "limits": {
-                "velocity_mms": {"alert": alert_mms, "danger": danger_mms, "delay_s": DELAY_S},
+                "velocity_mms": {"alert": alert_mms, "danger": danger_mms},
                 "peak_mps2": {**PEAK_MPS2, "delay_s": 1.0},
             },
             "protection": {
