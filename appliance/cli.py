@@ -24,7 +24,7 @@ _DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status (78: the configuration holds faults)."""
-    arguments = _service(sys.argv[1:] if argv is None else argv) or _parser().parse_args(argv)
+    arguments = _service(sys.argv[1:] if argv is None else argv) or _parsed(argv)
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
@@ -47,6 +47,17 @@ def _service(argv: list[str]) -> SimpleNamespace | None:
     if len(argv) != 2 or argv[0] not in services or argv[1].startswith("-"):
         return None
     return SimpleNamespace(command=services[argv[0]], config=Path(argv[1]))
+
+
+def _parsed(argv: list[str] | None) -> argparse.Namespace:
+    """What was typed. argparse of Python 3.11 finds no CONFIG behind `NAME --option`: it is taken here."""
+    parser = _parser()
+    arguments, left = parser.parse_known_args(argv)
+    if len(left) == 1 and not left[0].startswith("-") and vars(arguments).get("config") is _DEFAULT_CONFIG:
+        arguments.config = Path(left[0])
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return arguments
 
 
 def _guard(arguments: argparse.Namespace) -> int:

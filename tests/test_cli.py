@@ -185,6 +185,31 @@ def test_as_a_process(home: Path, arguments: tuple[str, ...], status: int, words
     assert contents(home) == was
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "model export out --slot active CONFIG",
+        "model export out CONFIG --slot active",
+        "model export --slot active out CONFIG",
+        "evidence show 1-de.peak --picture p.png CONFIG",
+        "acknowledge de.peak --who anna CONFIG",
+    ],
+)
+def test_the_configuration_stands_last_or_before_the_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str
+) -> None:
+    config = str(tmp_path / "missing.toml")
+    assert main(typed.replace("CONFIG", config).split()) == EX_CONFIG
+    assert f"{config}: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", ["check a.toml b.toml", "model list a.toml --nonsense", "bench a.toml"])
+def test_more_than_a_command_takes(capsys: pytest.CaptureFixture[str], typed: str) -> None:
+    with pytest.raises(SystemExit):
+        main(typed.split())
+    assert f"unrecognized arguments: {typed.rsplit(maxsplit=1)[-1]}" in capsys.readouterr().err
+
+
 def test_version_and_help() -> None:
     assert as_process("--version").stdout.strip() == appliance.__version__
     text_ = as_process("--help").stdout

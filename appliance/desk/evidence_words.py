@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from appliance.desk.evidence_file import Alarm
-from appliance.records import ChannelState, Event, GuardState, Score
+from appliance.records import ChannelState, Event, GuardState, Level, Score
 
 
 def page(alarm: Alarm) -> str:
@@ -51,9 +51,15 @@ def _value(event: Event) -> str:
 
 
 def _state_at(alarm: Alarm, at_ns: int) -> GuardState | None:
-    """The guard's first word after the alarm, else its last one."""
-    states = alarm.record.states
-    return next((state for state in states if state.at_mono_ns >= at_ns), states[-1] if states else None)
+    """The guard's first word that knows of the alarm (a score is judged later than it was measured)."""
+    states, channel = alarm.record.states, alarm.meta.get("channel")
+    after = [state for state in states if state.at_mono_ns >= at_ns] or list(states[-1:])
+    knows = (
+        state
+        for state in after
+        if any(one.channel == channel and one.level is not Level.NORMAL for one in state.channels)
+    )
+    return next(knows, after[0] if after else None)
 
 
 def _standing(alarm: Alarm, state: GuardState, at_ns: int) -> Iterator[tuple[str, str]]:

@@ -25,9 +25,10 @@ from appliance.records import Trace
 
 @dataclass
 class Judged:
-    """What came of it. differences: in words, none where all is identical."""
+    """What came of it. holes: in the trace. differences: in words, none where all is identical."""
 
     inputs: int = 0
+    holes: int = 0
     snapshots: int = 0
     changes: list[Change] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
@@ -44,6 +45,8 @@ def run(path: Path) -> int:
         print(f"{(change.t_ns - at_ns) / 1e9:+8.2f} s  {change.what.value:18s} {words}")
     if alarm.record.appliance != appliance.__version__:
         print(f"written by appliance {alarm.record.appliance}, judged by {appliance.__version__}")
+    if judged.holes:
+        print(f"{judged.holes} holes in the trace: from each to the next snapshot nothing is judged")
     print(
         f"{path.name}: {judged.inputs} inputs from the raw counts, {judged.snapshots} snapshots of the rack, "
         f"{len(judged.changes)} changes: {judged.differences[0] if judged.differences else 'identical'}"
@@ -70,9 +73,10 @@ def _run(traces: Iterable[Trace], judged: Judged) -> list[Given]:
     """Let the rack judge every step; it goes on after a hole in the trace with the next snapshot."""
     rack: Rack | None = None
     given: list[Given] = []
-    expected_seq = None
+    expected_seq: int | None = None
     for trace in traces:
         if trace.seq != expected_seq:
+            judged.holes += expected_seq is not None
             rack = None
         expected_seq = trace.seq + 1
         if trace.snapshot:

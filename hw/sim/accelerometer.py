@@ -66,15 +66,20 @@ class SimAccelerometer:
         self._taken_s = np.empty(0)
         self._held: I16 | None = None
         self._missed = 0
+        self._silent = False
         self._started = False
 
     def start(self) -> None:
-        """Begin to sample. In real time the first sample is taken now, else where the last stop left off."""
-        first_s = self._clock.first_s()
+        """Begin to sample. In real time the first sample is taken now, else where the last stop left off.
+
+        After `lost` it is taken now in any case: the trouble is over when the machine's time says so.
+        """
+        first_s = self._clock.now_s() if self._silent else self._clock.first_s()
         if first_s > self._vibration.t_s:
             self._vibration.skip(first_s)
             self._counts, self._taken_s = self._counts[:0], self._taken_s[:0]
         self._missed = 0
+        self._silent = False
         self._started = True
 
     def stop(self) -> None:
@@ -97,6 +102,7 @@ class SimAccelerometer:
     def _deliver(self, counts: I16, end_s: float) -> Samples:
         if active(self._troubles, "lost", end_s):
             self._missed += len(counts)
+            self._silent = True
             raise PortError(
                 f"simulated accelerometer: no answer at {end_s:.1f} s; expected samples; check the wiring"
             )

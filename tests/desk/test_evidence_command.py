@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from appliance_processes import Folder, end, eventually
+from msgspec.structs import replace
 from recorded_alarm import TEXT, recorded
 
 from appliance.cli import main
-from appliance.desk import evidence_file, evidence_picture
+from appliance.desk import evidence_file, evidence_picture, evidence_words
 from appliance.errors import ApplianceError
 from hw.evidence import Track, write_evidence
 from hw.recording import load
@@ -87,6 +88,17 @@ def test_an_alarm_in_words(box: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "clock      de: 3200." in page
     assert "config     SHA-256 " in page
     assert "waveform   de: " in page
+
+
+def test_a_state_from_before_the_verdict_is_not_shown_as_the_alarms(box: Path) -> None:
+    """A score is judged later than it was measured: the guard may tell a state in between."""
+    trip, _ = names(box)
+    alarm = evidence_file.read(box.parent / "state" / "evidence" / f"{trip}.protected.npz")
+    at_ns, states = alarm.meta["at_mono_ns"], alarm.record.states
+    unaware = replace(states[0], at_mono_ns=at_ns)
+    record = replace(alarm.record, states=(unaware, *(one for one in states if one.at_mono_ns >= at_ns)))
+    page = evidence_words.page(alarm._replace(record=record))
+    assert "since      DANGER from +0.00 s, first out, latched" in page
 
 
 def test_a_file_by_its_path_and_by_another_name_of_the_same_second(

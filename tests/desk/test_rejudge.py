@@ -177,6 +177,7 @@ def test_after_a_hole_it_goes_on_with_the_next_snapshot(alarm: Alarm) -> None:
     assert judged.snapshots == whole.snapshots - 1
     assert 0 < judged.inputs < whole.inputs
     assert judged.changes == whole.changes
+    assert (whole.holes, judged.holes) == (0, 1)
 
 
 def test_without_a_snapshot_nothing_is_claimed(alarm: Alarm) -> None:

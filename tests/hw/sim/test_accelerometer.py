@@ -186,6 +186,16 @@ def test_lost_does_not_answer_and_comes_back():
     assert np.array_equal(got[back].counts, drain(healthy, 3)[back].counts)
 
 
+def test_lost_is_over_when_the_machines_time_says_so():
+    """Whoever starts it again rests in between, for much longer than a block of a fast machine lasts."""
+    sensor = build(Trouble("lost", 0.0, 5.0), clock=SimClock(100.0))
+    with pytest.raises(PortError, match="no answer"):
+        sensor.read()
+    time.sleep(0.06)
+    sensor.start()
+    assert len(sensor.read().counts) == 640
+
+
 def test_speed():
     """At least 10 times real time on anything that runs this; it is about 100 times on one x86 core."""
     sensor = build(rate_hz=25600.0)

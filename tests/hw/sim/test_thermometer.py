@@ -1,5 +1,6 @@
 """The simulated thermometer."""
 
+import contextlib
 import math
 import time
 
@@ -45,6 +46,17 @@ def test_stuck_and_lost():
         with pytest.raises(PortError, match="no answer"):
             thermometer.read()
     assert 20 < thermometer.read().degc < 60
+
+
+def test_lost_is_over_when_the_machines_time_says_so():
+    """Whoever asks again rests in between, for much longer than a period of a fast machine lasts."""
+    thermometer = SimThermometer(Machine(), SimClock(100.0), troubles=(Trouble("lost", 0.0, 5.0),))
+    with pytest.raises(PortError, match="no answer"):
+        thermometer.read()
+    time.sleep(0.06)
+    with contextlib.suppress(PortError):
+        thermometer.read()  # due before the rest
+    assert thermometer.read() is not None
 
 
 def test_a_trouble_of_another_sensor_is_refused():
