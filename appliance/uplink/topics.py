@@ -180,7 +180,7 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     ts_err_ms: ErrorMs
     ts_device: DeviceMillis | UnsetType = UNSET
     backfill: Annotated[bool, Meta(description="true: sent late, after an outage, or offered again")]
-    type: Annotated[str, Meta(pattern=r"^[a-z]+(\.[a-z_]+)+$", examples=["alarm.raised", "trip.fired"])]
+    type: Annotated[str, Meta(pattern=r"^[a-z]+(\.[a-z_]+)*$", examples=["alarm.raised", "trip.fired"])]
     severity: Severity
     severity_n: Annotated[int, Meta(ge=0, le=3)]
     message: Annotated[str, Meta(max_length=240)]
