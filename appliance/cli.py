@@ -92,10 +92,10 @@ def _uplink(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from appliance import check, log
-    from appliance.desk.supervise import supervise
+    from appliance.desk.supervise import no_other, supervise
 
     log.start("run")
-    check.load(arguments.config)
+    no_other(check.load(arguments.config).run_dir)
     return supervise(arguments.config)
 
 

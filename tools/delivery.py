@@ -10,6 +10,7 @@ counted, for each device:
 """
 
 import itertools
+import operator
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ import msgspec
 STAMPS = ("backfill", "ts", "tsq", "ts_err_ms", "ts_device")
 """May differ where an event is told again."""
 SEQ_GAP = 1000
+_WITHDRAWN = b"(null)"
+"""How `mosquitto_sub` prints the empty payload that takes a retained message back."""
+_WHOLE = {"id", "seq", "evicted_events", "evicted_telemetry"}
 
 
 @dataclass
@@ -124,10 +128,12 @@ def seen(log: Iterable[bytes]) -> dict[str, Device]:
     for number, line in enumerate(log, 1):
         topic, _, payload = line.rstrip(b"\n").partition(b" ")
         prefix, suffix = split(topic.decode("utf-8", "replace"))
-        if not suffix:
+        if not suffix or payload == _WITHDRAWN:
             continue
         try:
             content = msgspec.json.decode(payload, type=dict[str, Any])
+            for key in _WHOLE & content.keys():
+                operator.index(content[key])
             devices.setdefault(prefix, Device()).take(suffix, content)
         except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as fault:
             raise ValueError(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from appliance.daemon import EPOCH_VARIABLE, PARENT_VARIABLE
 from appliance.errors import EX_CONFIG
+from appliance.guard.lock import GuardRunsError, only_guard
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,20 @@ class Supervisor:
                 log.warning("process %d did not stop in %.0f s; killed", process.pid, _STOP_S)
                 process.kill()
                 process.wait()
+
+
+def no_other(run_dir: Path) -> None:
+    """Wait a moment for the end of an earlier guard. Raises GuardRunsError: it stays; ApplianceError."""
+    deadline_s = time.monotonic() + _STOP_S
+    while True:
+        try:
+            os.close(only_guard(run_dir))
+        except GuardRunsError:
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def supervise(config: Path) -> int:

@@ -267,8 +267,8 @@ class Connection:
         )
         client.connect_timeout = _CONNECT_S
         client.max_inflight_messages_set(0)
-        delay = will_properties(will.delay_s) if self.version5 else None
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=delay)
+        said = will_properties(will) if self.version5 else None
+        client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=said)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish

@@ -28,6 +28,7 @@ class Will(NamedTuple):
     payload: bytes
     retain: bool = True
     delay_s: int = 10
+    content_type: str = "application/json"
 
 
 class Received(NamedTuple):
@@ -78,10 +79,11 @@ def connect_properties(session_s: int) -> Properties:
     return made
 
 
-def will_properties(delay_s: int) -> Properties:
+def will_properties(will: Will) -> Properties:
     """Of our last will."""
     made = _properties(PacketTypes.WILLMESSAGE)
-    made.WillDelayInterval = delay_s
+    made.WillDelayInterval = will.delay_s
+    made.ContentType = will.content_type
     return made
 
 

@@ -111,7 +111,8 @@ def level(state: GuardState) -> int:
 def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
     """The payload of `state`. The score shown is the one nearest to, or farthest over, its threshold."""
     score = max(state.scores, key=lambda item: _ratio(item) or 0.0, default=None)
-    worst = [channel.since_mono_ns for channel in state.channels if channel.level is state.level]
+    began = [one.since_mono_ns for one in state.channels if one.level is state.level and one.since_mono_ns]
+    of_them = max if state.level is Level.NORMAL else min
     number = level(state)
     bypass = state.bypass
     groups = [group for group in state.groups if group.tripped or len(group.members) > 1]
@@ -129,7 +130,7 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
         threshold=_figure(score.threshold) if score else None,
         backlog=backlog,
         oldest_s=oldest_s,
-        since=_millis(state, min(worst)) if worst else UNSET,
+        since=_millis(state, of_them(began)) if began else UNSET,
         reasons="; ".join(state.reasons),
         bypassed=bypass is not None,
         bypass_who=bypass.who if bypass else UNSET,

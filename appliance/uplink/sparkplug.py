@@ -34,6 +34,7 @@ _REBIRTH_S = 1.0
 _PAST_S = 0.2
 _PROVEN_S = 10.0
 _SILENT_S = 10.0
+_PROTOBUF = "application/x-protobuf"
 _NOT_METRICS = {"v", "id", "ts", "backfill", "sensor"}
 _AT_TIMES = ("since", "bypass_who", "bypass_why", "bypass_until")
 """Keys of `state` that come and go; a metric is null instead."""
@@ -155,7 +156,7 @@ class Sparkplug:
         self._connection = Connection(
             self._config.uplink,
             f"{self._config.machine.device}-spb",
-            Will(death.topic, death.payload, retain=False, delay_s=0),
+            Will(death.topic, death.payload, retain=False, delay_s=0, content_type=_PROTOBUF),
             shown=shown,
             version5=self._broker.version5,
         )
@@ -269,7 +270,7 @@ class Sparkplug:
         for message in messages:
             try:
                 self._connection.publish(
-                    message.topic, message.payload, retain=False, qos=0, content_type="application/x-protobuf"
+                    message.topic, message.payload, retain=False, qos=0, content_type=_PROTOBUF
                 )
             except TooLarge as fault:
                 log.warning("Sparkplug: not sent: %s", fault)
@@ -278,7 +279,7 @@ class Sparkplug:
         """The NDEATH is said as a message and, with MQTT 5, once more as the will."""
         if self._born:
             death = self._node.death(self._bdseq, _now_ms())
-            connection.publish(death.topic, death.payload, retain=False)
+            connection.publish(death.topic, death.payload, retain=False, content_type=_PROTOBUF)
         connection.disconnect(with_will=True)
 
     def _lost(self, fault: Lost, now_s: float) -> None:

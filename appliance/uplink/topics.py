@@ -115,7 +115,16 @@ class State(Struct, frozen=True, kw_only=True):
     threshold: Figure
     backlog: Annotated[int, Meta(ge=0, description="events not delivered yet")]
     oldest_s: Annotated[int, Meta(ge=0, description="age of the oldest of them")]
-    since: Millis | UnsetType = UNSET
+    since: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="UTC ms: when the worst level of a channel began; left out: before the start",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     reasons: Annotated[str, Meta(description="why the relay is not energised; empty while it is")]
     bypassed: Annotated[bool, Meta(description="no trip is begun; what is tripped stays tripped")]
     bypass_who: str | UnsetType = UNSET
@@ -180,7 +189,7 @@ class EventPayload(Struct, frozen=True, kw_only=True):
     ts_err_ms: ErrorMs
     ts_device: DeviceMillis | UnsetType = UNSET
     backfill: Annotated[bool, Meta(description="true: sent late, after an outage, or offered again")]
-    type: Annotated[str, Meta(pattern=r"^[a-z]+(\.[a-z_]+)+$", examples=["alarm.raised", "trip.fired"])]
+    type: Annotated[str, Meta(pattern=r"^[a-z]+(\.[a-z_]+)*$", examples=["alarm.raised", "trip.fired"])]
     severity: Severity
     severity_n: Annotated[int, Meta(ge=0, le=3)]
     message: Annotated[str, Meta(max_length=240)]

@@ -98,6 +98,16 @@ def test_a_hung_process_does_not_hold_up_the_end(folder):
     assert not is_alive(hung)
 
 
+def test_a_second_one_says_that_another_runs_and_starts_nothing(folder):
+    run = up(folder)
+    pids = children(run.pid)
+    second = folder.start("run")
+    assert second.wait(15) == 1
+    assert folder.log("run").count("another guard runs here, expected one; stop it or set run_dir") == 1
+    assert "restarting" not in folder.log("run")
+    assert children(run.pid) == pids
+
+
 def test_a_fault_of_the_configuration_ends_with_78_and_starts_nothing(folder):
     folder.config.write_text(folder.config.read_text() + "\n[limits2]\n")
     run = folder.start("run")

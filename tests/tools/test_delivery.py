@@ -40,6 +40,7 @@ SOUND = {
     "in any order": [event(3), event(1), event(2), sample(2, "history"), sample(1)],
     "given up, and said so": [event(1), event(4), sample(3), health(2, 2)],
     "a log that begins late": [health(5), event(50), event(52), health(6)],
+    "a retained message taken back": [event(1), health(), f"{PREFIX}/health (null)", event(2)],
     "skipped after damage": [event(7), event(1001), event(1002, "store.damaged")],
 }
 UNSOUND = {
@@ -74,6 +75,17 @@ def test_devices_are_judged_apart(tmp_path):
     assert printed.count("seq ") == 4
 
 
-@pytest.mark.parametrize("lines", [["rubbish"], [f"{PREFIX}/event/alarm {{"], [f"{PREFIX}/health 7"]])
-def test_what_is_no_log_proves_nothing(tmp_path, lines):
-    assert verdict(tmp_path, *lines)[0] == 2
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rubbish",
+        f"{PREFIX}/event/alarm {{",
+        f"{PREFIX}/event/alarm " + '{"id": 1, "seq": null, "type": "a"}',
+        f"{PREFIX}/telemetry " + '{"id": null}',
+        f"{PREFIX}/health 7",
+        f"{PREFIX}/health " + '{"evicted_events": null}',
+    ],
+)
+def test_what_is_no_log_proves_nothing(tmp_path, line):
+    status, printed = verdict(tmp_path, line)
+    assert (status, "Traceback" in printed) == (2, False), printed

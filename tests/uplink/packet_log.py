@@ -15,6 +15,7 @@ class Publish(NamedTuple):
     payload: bytes
     qos: int
     retain: bool
+    content_type: str = ""
 
 
 class Connect(NamedTuple):
@@ -119,8 +120,8 @@ def _understood(kind: int, body: bytes, level: int) -> Packet | None:
             topic = read.text().decode()
             if kind >> 1 & 3:
                 read.take(2)
-            read.properties(PacketTypes.PUBLISH)
-            return Publish(topic, read.rest, kind >> 1 & 3, bool(kind & 1))
+            said = getattr(read.properties(PacketTypes.PUBLISH), "ContentType", "")
+            return Publish(topic, read.rest, kind >> 1 & 3, bool(kind & 1), said)
         case 8:
             read.take(2)
             read.properties(PacketTypes.SUBSCRIBE)
@@ -142,8 +143,8 @@ def _connect(read: _Reader, level: int) -> Connect:
     client_id = read.text().decode()
     will = None
     if flags & 4:
-        read.properties(PacketTypes.WILLMESSAGE)
-        will = Publish(read.text().decode(), read.text(), flags >> 3 & 3, bool(flags & 0x20))
+        said = getattr(read.properties(PacketTypes.WILLMESSAGE), "ContentType", "")
+        will = Publish(read.text().decode(), read.text(), flags >> 3 & 3, bool(flags & 0x20), said)
     return Connect(client_id, level, bool(flags & 2), getattr(session, "SessionExpiryInterval", None), will)
 
 

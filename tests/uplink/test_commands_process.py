@@ -1,7 +1,10 @@
 """Commands from the plant through a real broker to the real uplink and guard processes."""
 
+import json
 import time
+from pathlib import Path
 
+import jsonschema
 import pytest
 from appliance_processes import Folder, end
 from asking import PREFIX, asking
@@ -10,6 +13,7 @@ from running import eventually
 from appliance.records import Level
 
 ALL = '["ack", "evidence", "learn", "model", "ping", "rebirth", "replay", "reset", "shelve"]'
+SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schema" / "event.schema.json"
 AFAR = 'trip_reset = "from afar, nobody can reach the machine"'
 
 
@@ -126,6 +130,8 @@ def test_events_come_again_and_the_guard_may_go_away_meanwhile(appliance, broker
         plant.online()
         eventually(lambda: plant.of("event/audit"), 40.0)
         boot = plant.of("event/audit")[0]
+        assert boot["type"] == "boot"
+        jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(boot)
         while not plant.ask("replay", from_seq=1, to_seq=boot["seq"])["ok"]:
             time.sleep(0.5)  # it has not settled yet, and only so many commands a second are taken
         eventually(lambda: [one["id"] for one in plant.of("event/audit")].count(boot["id"]) >= 2)

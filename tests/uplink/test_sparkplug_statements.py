@@ -314,6 +314,13 @@ def test_a_clean_end(life):
     assert goodbye == Disconnect(WITH_WILL)
 
 
+def test_the_content_type_is_told_of_the_deaths_too(life):
+    published = [one for one in life.log.packets if isinstance(one, Publish)]
+    wills = [one.will for one in life.log.packets if isinstance(one, Connect)]
+    said = {(one.topic.split("/")[0], one.content_type) for one in [*published, *wills]}
+    assert said == {("spBv1.0", "application/x-protobuf"), ("pdm", "application/json")}
+
+
 def test_every_statement_is_held_by_a_test_or_has_a_reason_why_not():
     held = [
         one.value

@@ -114,7 +114,24 @@ def test_display_units_and_times():
     assert sample["vib_rms_g"] == pytest.approx(0.412)
     assert sample["vib_vel_mm_s"] == 1.9
     assert sample["ts"] == 1_772_446_281_002 - 100
-    assert wire(payloads.state_payload(STATE, 0, 0))["since"] == 1_772_446_281_002 - 3100
+
+
+@pytest.mark.parametrize(
+    ("level", "began_s", "since_s"),
+    [
+        (Level.ALERT, [(Level.NORMAL, 8), (Level.ALERT, 6), (Level.ALERT, 7)], 6),
+        (Level.NORMAL, [(Level.NORMAL, 0), (Level.NORMAL, 7), (Level.NORMAL, 6)], 7),
+        (Level.NORMAL, [(Level.NORMAL, 0)], None),
+    ],
+)
+def test_normal_is_since_the_last_channel_came_back_an_alarm_since_the_first(level, began_s, since_s):
+    channels = tuple(
+        msgspec.structs.replace(STATE.channels[0], level=one, since_mono_ns=at_s * 1_000_000_000)
+        for one, at_s in began_s
+    )
+    state = msgspec.structs.replace(STATE, level=level, channels=channels)
+    told = wire(payloads.state_payload(state, 0, 0)).get("since")
+    assert told == (since_s and 1_772_446_281_002 - 9100 + since_s * 1000)
 
 
 def test_temperature_is_the_hottest_that_may_be_trusted():

@@ -93,6 +93,7 @@ def test_the_will_speaks_when_the_process_is_killed(plant, tmp_path):
     eventually(lambda: len(plant.of("status")) == 2)
     start = plant.of("status")[0]["start"]
     assert plant.of("status")[1] == {"v": 1, "online": False, "start": start, "reason": "lost"}
+    assert plant.messages[-1][2].ContentType == "application/json"
 
 
 def test_a_notice_wakes_the_drain(plant, tmp_path):
