@@ -54,14 +54,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name only when the block has ended well. Raises ApplianceError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A file that takes its name only when the block has ended well. Raises ApplianceError.
+
+    A pipe or a device (`/dev/stdout`) is written to as it goes: it must not be replaced by a file.
+    """
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as out:
+                yield out
+            return
         with draft.open("wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        draft.replace(path)
+        draft.replace(target)
     except OSError as fault:
         raise ApplianceError(f"{path}: {fault.strerror}, expected a file to write; choose another") from fault
     finally:

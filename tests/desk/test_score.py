@@ -1,6 +1,7 @@
 """`appliance score`: its JSON lines, gaps, rates that nearly fit, and what an interruption leaves."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -151,6 +152,24 @@ def test_without_jsonl_it_writes_nothing(
     monkeypatch.chdir(tmp_path)
     assert main(["score", str(pump.bundle), str(pump.faulty)]) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_to_and_stays_one(pump: Learnt, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = simulated.start("score", pump.bundle, pump.healthy, "--jsonl", pipe)
+    assert len(pipe.read_text().splitlines()) == 79
+    assert process.wait(timeout=30) == 0
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_one(pump: Learnt, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "link", tmp_path / "there" / "s.jsonl"
+    link.symlink_to(target)
+    assert len(score(pump, link, pump.healthy)) == 79
+    assert link.is_symlink()
+    assert len(lines_of(target)) == 79
 
 
 def test_a_fault_in_the_second_recording_leaves_the_old_file(pump: Learnt, tmp_path: Path) -> None:
