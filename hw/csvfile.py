@@ -60,10 +60,14 @@ def read_csv(
     """
     table = _read_table(path)
     columns = table.head.columns or tuple(Column("") for _ in range(table.values.shape[1]))
-    time = _time_column(table, columns, axes)
-    data = [at for at, column in enumerate(columns) if at != time and column.time_s is None]
+    counts = _row_counts(table, columns)
+    time = _time_column(table, columns, axes, counts)
+    data = [at for at, column in enumerate(columns) if at not in {time, *counts} and column.time_s is None]
     count = chosen_axes(path, len(data), axes)
     data = data[:count]
+    for at in data:
+        if columns[at].fault:
+            raise RecordingError(columns[at].fault)
     t0_utc_ns, gaps = None, tuple[Gap, ...]()
     if time is not None:
         t_s = table.values[:, time] * (columns[time].time_s or 1.0)
@@ -143,10 +147,21 @@ def _without_empty_end(values: F64, head: Head) -> F64:
     return values[:, :-1] if empty else values
 
 
-def _time_column(table: _Table, columns: tuple[Column, ...], axes: int | None) -> int | None:
+def _row_counts(table: _Table, columns: tuple[Column, ...]) -> list[int]:
+    """Columns that only count the rows, as exports like to: neither a time nor an axis."""
+    if len(table.values) <= EVIDENT_TIME_ROWS:
+        return []
+    likely = (np.diff(table.values[: EVIDENT_TIME_ROWS + 1], axis=0) == 1.0).all(axis=0)
+    unnamed = [at for at in np.flatnonzero(likely).tolist() if columns[at].time_s is None]
+    return [at for at in unnamed if (np.diff(table.values[:, at]) == 1.0).all()]
+
+
+def _time_column(
+    table: _Table, columns: tuple[Column, ...], axes: int | None, counts: list[int]
+) -> int | None:
     """Index of the time column: named so, or the first of axes + 1 that increases."""
     named = next((at for at, column in enumerate(columns) if column.time_s is not None), None)
-    if named is not None or len(columns) < 2:
+    if named is not None or len(columns) < 2 or counts:
         return named
     rising = np.diff(table.values[:, 0]) > 0.0
     if axes is not None:

@@ -17,11 +17,15 @@ _NAME_UNIT = re.compile(r"^(?P<name>.*?)\s*(?:[\[(]\s*(?P<unit>[^\])]*?)\s*[\])]
 
 
 class Column(NamedTuple):
-    """A column's name without its unit; what to multiply by for seconds (a time) or m/s²; None = not said."""
+    """A column's name without its unit; what to multiply by for seconds (a time) or m/s²; None = not said.
+
+    fault: why it cannot be an axis, if it cannot.
+    """
 
     name: str
     time_s: float | None = None
     unit_mps2: float | None = None
+    fault: str = ""
 
 
 class Head(NamedTuple):
@@ -93,16 +97,17 @@ def _column(path: Path, line: int, cell: str) -> Column:
     name, unit = (match["name"].strip(), match["unit"]) if match else (cell, None)
     if unit is None:
         name, unit = _suffix_unit(name)
-    if name.lower() in TIME_NAMES and (unit is None or unit.lower() in TIME_UNITS):
-        return Column(name, time_s=TIME_UNITS[unit.lower()] if unit else 1.0)
     if unit is None:
-        return Column(name)
-    if unit.lower() not in ACCEL_UNITS:
-        raise RecordingError(
-            f"{path}:{line}: column {cell!r} in {unit!r}; expected one of {', '.join(ACCEL_UNITS)}, "
-            f"or of {', '.join(TIME_UNITS)} for a time; convert it or correct the header"
-        )
-    return Column(name, unit_mps2=ACCEL_UNITS[unit.lower()])
+        return Column(name, time_s=1.0 if name.lower() in TIME_NAMES else None)
+    if unit.lower() in TIME_UNITS:
+        return Column(name, time_s=TIME_UNITS[unit.lower()])
+    if unit.lower() in ACCEL_UNITS:
+        return Column(name, unit_mps2=ACCEL_UNITS[unit.lower()])
+    return Column(
+        name,
+        fault=f"{path}:{line}: column {cell!r} in {unit!r}; expected one of {', '.join(ACCEL_UNITS)}, "
+        f"or of {', '.join(TIME_UNITS)} for a time; convert it or correct the header",
+    )
 
 
 def _suffix_unit(name: str) -> tuple[str, str | None]:

@@ -79,9 +79,9 @@ def chosen_axes(path: Path, found: int, wanted: int | None) -> int:
         raise RecordingError(
             f"{path}: {wanted} axes asked for; expected 1 to {MOST_AXES}; correct the number of axes"
         )
-    if wanted is not None and found < wanted:
+    if found < (wanted or 1):
         raise RecordingError(
-            f"{path}: {found} data columns; expected {wanted} axes; give the number of axes it has"
+            f"{path}: {found} data columns; expected {wanted or 1} axes; give the number of axes it has"
         )
     if wanted is None and found > MOST_AXES:
         raise RecordingError(

@@ -10,6 +10,7 @@ from refusals import CUT, refused, truncated_wav
 from simulated import Learnt
 
 from appliance.analysis import bundle as bundles
+from appliance.cli import main
 from hw.csvfile import write_csv
 from hw.evidence import Track, write_evidence
 from hw.wav import write_wav
@@ -209,6 +210,16 @@ def test_replay_refuses(home: Path, capsys: pytest.CaptureFixture[str], name: st
     path = spoil(home)
     arguments = ["replay", str(path), "--bundle", str(home / "bundle"), *options]
     assert path.name in refused(capsys, home, arguments, words)
+
+
+def test_learn_says_why_windows_are_not_usable(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, signal = home / "bad.wav", simulated.accel(2000, 2, 10)
+    signal[:, 1] = 0.5
+    write_wav(path, signal, 2000)
+    capsys.readouterr()
+    assert main(["learn", str(path), *CUT, "--out", str(home / "bundle")]) == 1
+    found = "bad.wav 10.0 s, 79 windows, 3 of normal running, 76 NOT OK (an axis does not move)"
+    assert found in capsys.readouterr().err.splitlines()
 
 
 def test_learn_from_two_rates(home: Path, pump: Learnt, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def learn(
     """
     X = _checked(matrices, features)
     transform = standard.fit(X, features)
-    Z = transform(X)
+    Z = _moving(transform(X))
     folds = np.concatenate([_blocks(len(matrix), index) for index, matrix in enumerate(matrices)])
     unseen = np.empty_like(Z)
     share = 1 / (FOLDS + 1)
@@ -166,13 +166,20 @@ def _checked(matrices: Sequence[F32], features: Sequence["Feature"]) -> F32:
             f"{total} windows of normal running, expected at least {FEWEST_WINDOWS}; record about "
             f"{FEWEST_WINDOWS / max(total, 1):.1f} times as much, or use shorter windows or more overlap"
         )
-    X = np.concatenate([np.asarray(matrix, np.float32) for matrix in matrices])
-    if not np.any(np.ptp(X, axis=0) > 0):
+    return np.concatenate([np.asarray(matrix, np.float32) for matrix in matrices])
+
+
+def _moving(Z: F32) -> F32:
+    """The standardised windows, or a LearningError where no feature moves by what a residual may be.
+
+    What lies below the floors of the catalogue, as a signal in a wrong unit does, moves nothing either.
+    """
+    if not np.any(np.ptp(Z, axis=0) > LEAST_RESIDUAL):
         raise LearningError(
-            f"all {total} windows are the same, expected the small differences of a running machine; "
-            "check that the sensor is alive and the machine runs"
+            f"all {len(Z)} windows are the same, expected the small differences of a running machine; "
+            "check that the sensor is alive, the machine runs and the unit is right"
         )
-    return X
+    return Z
 
 
 def _blocks(n: int, recording: int) -> NDArray[np.intp]:

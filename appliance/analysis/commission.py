@@ -103,7 +103,7 @@ def baseline_of(
     if not kept:
         raise LearningError(
             "no usable window of a running machine, expected minutes of normal running; "
-            "check that the machine runs and that the recording has no gaps"
+            "check that the machine runs and that its sensor is OK"
         )
     rest = [row for part in gathered for row in part.rest]
     return baseline.learn(

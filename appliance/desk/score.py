@@ -21,7 +21,10 @@ from appliance.records import Contribution, MachineState, Quality, Score
 
 
 class Line(msgspec.Struct):
-    """One line of `--jsonl`: one window. t_s: its start, from the start of the recording."""
+    """One line of `--jsonl`: one window. t_s: its start, from the start of the recording.
+
+    reason: why a score is `learning`: the new operating condition, in words.
+    """
 
     recording: str
     t_s: float
@@ -29,6 +32,7 @@ class Line(msgspec.Struct):
     threshold: float
     state: MachineState
     quality: Quality
+    reason: str
     top: tuple[Contribution, ...]
 
 
@@ -50,14 +54,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name only when the block has ended well. Raises ApplianceError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A file that takes its name only when the block has ended well. Raises ApplianceError.
+
+    A pipe or a device (`/dev/stdout`) is written to as it goes: it must not be replaced by a file.
+    """
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as out:
+                yield out
+            return
         with draft.open("wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        draft.replace(path)
+        draft.replace(target)
     except OSError as fault:
         raise ApplianceError(f"{path}: {fault.strerror}, expected a file to write; choose another") from fault
     finally:
@@ -93,7 +105,16 @@ def lines(path: Path, bundle: Bundle, settings: Analysis, arguments: argparse.Na
 
 
 def _line(recording: str, t_s: float, threshold: float, score: Score) -> Line:
-    return Line(recording, round(t_s, 6), score.value, threshold, score.state, score.quality, score.top)
+    return Line(
+        recording,
+        round(t_s, 6),
+        score.value,
+        threshold,
+        score.state,
+        score.quality,
+        score.reason,
+        score.top,
+    )
 
 
 def _settings(bundle: Bundle, arguments: argparse.Namespace) -> Analysis:
@@ -110,12 +131,20 @@ def _settings(bundle: Bundle, arguments: argparse.Namespace) -> Analysis:
 
 
 def _summary(judged: list[Score], threshold: float) -> str:
+    count = f"{len(judged)} windows"
+    if bad := source.not_ok(judged):
+        count += f", {bad}"
     usable = [score for score in judged if score.value is not None]
     if not usable:
-        return f"{len(judged)} windows, none usable"
+        return count
     values = np.array([score.value for score in usable])
     worst = usable[int(values.argmax())]
     over = float((values > threshold).mean())
-    text = f"{len(judged)} windows, score median {np.median(values):.2f}, worst {values.max():.2f}, "
+    text = f"{count}, score median {np.median(values):.2f}, worst {values.max():.2f}, "
     text += f"{over:.0%} over {threshold:.2f}"
-    return f"{text}; worst: {worst.top[0].words}" if worst.top and over else text
+    if worst.top and over:
+        text += f"; worst: {worst.top[0].words}"
+    new = [score for score in usable if score.quality is Quality.LEARNING]
+    if new:  # a recording is judged, nothing of it is gathered: that part of the reason is left out
+        text += f"; {len(new)} windows of a {new[-1].reason.rpartition('; ')[0]}"
+    return text

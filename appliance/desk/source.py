@@ -2,13 +2,14 @@
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from appliance.analysis.bundle import Bundle
 from appliance.errors import ApplianceError
 from appliance.guard.sensor import VibrationWatch
-from appliance.records import SampleBlock
+from appliance.records import Quality, SampleBlock, Score
 from hw import recording
 from hw.player import RecordingVibration
 from hw.ports import EndOfSource
@@ -55,3 +56,13 @@ def blocks(played: Recording, sensor: str) -> Iterator[SampleBlock]:
                 yield watch.judge(samples)[0]
     except EndOfSource:
         return
+
+
+def not_ok(judged: Sequence[Score]) -> str:
+    """How many windows are NOT OK and what most of them suffer from, in words; "" where none is."""
+    bad = [score for score in judged if score.quality is Quality.NOT_OK]
+    if not bad:
+        return ""
+    told = Counter(fault.words for score in bad for fault in score.hypotheses)
+    why = f" ({told.most_common(1)[0][0]})" if told else ""
+    return f"{len(bad)} NOT OK{why}"

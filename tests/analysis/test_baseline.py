@@ -81,6 +81,14 @@ def test_a_sensor_that_does_not_move_is_refused(extractor):
         baseline.learn([still], extractor.features)
 
 
+def test_a_signal_below_what_any_sensor_measures_is_refused(extractor):
+    """As of a recording in the wrong unit; a threshold of 0.0003 would come of it."""
+    rng = np.random.default_rng(5)
+    rows = [extractor(rng.normal(0, 1e-6, (2, 500)).astype(np.float32)) for _ in range(40)]
+    with pytest.raises(LearningError, match=r"all 40 windows are the same.*the unit is right"):
+        baseline.learn([np.stack(rows)], extractor.features)
+
+
 def test_recordings_of_another_shape_are_refused(extractor, windows):
     with pytest.raises(LearningError, match=r"recording 1: features of shape \(30, 5\).*same rate, window"):
         baseline.learn([windows(30, 1), windows(30, 1)[:, :5]], extractor.features)

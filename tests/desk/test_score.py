@@ -1,6 +1,7 @@
 """`appliance score`: its JSON lines, gaps, rates that nearly fit, and what an interruption leaves."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from simulated import Learnt
 
 from appliance.analysis import bundle as bundles
 from appliance.cli import main
+from appliance.config import Duty
 from hw.csvfile import write_csv
 from hw.evidence import Track, write_evidence
 from hw.recording import load
@@ -30,7 +32,7 @@ def test_one_line_per_window(pump: Learnt, tmp_path: Path, capsys: pytest.Captur
     lines = score(pump, tmp_path / "s.jsonl", pump.healthy, pump.faulty)
     assert len(lines) == 2 * 79
     for line in lines:
-        assert list(line) == ["recording", "t_s", "score", "threshold", "state", "quality", "top"]
+        assert list(line) == ["recording", "t_s", "score", "threshold", "state", "quality", "reason", "top"]
         assert line["threshold"] == pytest.approx(bundles.load(pump.bundle).threshold)
         assert (line["state"], line["quality"]) == ("running", "ok")
         for part in line["top"]:
@@ -44,6 +46,30 @@ def test_one_line_per_window(pump: Learnt, tmp_path: Path, capsys: pytest.Captur
     assert "healthy.npz 79 windows" in err
     assert "faulty.npz 79 windows" in err
     assert "100% over" in err
+
+
+def test_another_speed_is_said(pump: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slow = simulated.accel(2000, 2, 10, duty=(Duty(at_s=-100, speed=0.8, load=0.7),))
+    path = simulated.write("npz", tmp_path / "slow", slow, 2000)[0]
+    lines = score(pump, tmp_path / "s.jsonl", pump.healthy, path)
+    assert {line["reason"] for line in lines[:79]} == {""}
+    new = [line for line in lines if line["quality"] == "learning"]
+    assert len(new) >= 60
+    assert all(str(line["reason"]).startswith("new operating condition for ") for line in new)
+    told = capsys.readouterr().err.splitlines()
+    assert not any("condition" in line for line in told if "healthy" in line)
+    assert told[-1].endswith(")")
+    assert f"; {len(new)} windows of a new operating condition for 0.1 min (" in told[-1]
+
+
+def test_an_axis_that_does_not_move_is_said(
+    pump: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal_ = load(pump.healthy).accel.copy()
+    signal_[:, 1] = 0.5
+    path = simulated.write("npz", tmp_path / "stuck", signal_, 2000)[0]
+    score(pump, tmp_path / "s.jsonl", path)
+    assert "79 windows, 76 NOT OK (an axis does not move), score" in capsys.readouterr().err
 
 
 def test_the_same_recording_scores_the_same(pump: Learnt, tmp_path: Path) -> None:
@@ -126,6 +152,24 @@ def test_without_jsonl_it_writes_nothing(
     monkeypatch.chdir(tmp_path)
     assert main(["score", str(pump.bundle), str(pump.faulty)]) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_to_and_stays_one(pump: Learnt, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = simulated.start("score", pump.bundle, pump.healthy, "--jsonl", pipe)
+    assert len(pipe.read_text().splitlines()) == 79
+    assert process.wait(timeout=30) == 0
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_one(pump: Learnt, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "link", tmp_path / "there" / "s.jsonl"
+    link.symlink_to(target)
+    assert len(score(pump, link, pump.healthy)) == 79
+    assert link.is_symlink()
+    assert len(lines_of(target)) == 79
 
 
 def test_a_fault_in_the_second_recording_leaves_the_old_file(pump: Learnt, tmp_path: Path) -> None:

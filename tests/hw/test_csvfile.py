@@ -97,6 +97,48 @@ def test_time_units(tmp_path, header, factor):
     assert load(write(tmp_path, [f"{header},x", *lines])).rate_hz == pytest.approx(200.0)
 
 
+def test_a_unit_of_time_says_what_a_column_is(tmp_path):
+    lines = [f"{k / 2},{k * STEP_S * 1e3:.3f},{k % 3}" for k in range(40)]
+    got = load(write(tmp_path, ["x,Zeit [ms],y", *lines]))
+    assert got.rate_hz == pytest.approx(200.0)
+    assert got.axis_names == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("header", "asked"),
+    [
+        (["sample,a,b,c"], {"rate_hz": 200.0}),
+        (["sample,a,b,c"], {"rate_hz": 200.0, "axes": 3}),
+        ([",a,b,c"], {"rate_hz": 200.0, "axes": 3}),
+        ([], {"rate_hz": 200.0}),
+        ([], {"rate_hz": 200.0, "axes": 3}),
+    ],
+)
+def test_a_column_that_counts_the_rows_is_no_axis(tmp_path, header, asked):
+    lines = [f"{7 + k},{line}" for k, line in enumerate(rows(time=False))]
+    got = load(write(tmp_path, [*header, *lines]), **asked)
+    assert got.rate_hz == 200.0
+    assert got.accel == pytest.approx(expected() * G, abs=1e-5)
+
+
+def test_a_count_beside_a_time_is_no_axis(tmp_path):
+    lines = [f"{k},{line}" for k, line in enumerate(rows())]
+    got = load(write(tmp_path, ["sample,time,x,y,z", *lines]), axes=3)
+    assert got.rate_hz == pytest.approx(200.0)
+    assert got.accel == pytest.approx(expected() * G, abs=1e-5)
+
+
+def test_a_time_that_counts_is_a_time(tmp_path):
+    lines = [f"{k},{k % 3}" for k in range(40)]
+    assert load(write(tmp_path, ["time_ms,x", *lines])).rate_hz == pytest.approx(1000.0)
+
+
+def test_units_of_columns_that_are_not_taken_are_no_fault(tmp_path):
+    got = load(write(tmp_path, ["t,x [g],y [g],wx [dps],temp [degC]", *rows(axes=4)]), axes=2)
+    assert got.axis_names == ("x", "y")
+    assert got.accel == pytest.approx(expected(axes=2) * G, abs=1e-5)
+
+
 def test_time_of_day_is_kept(tmp_path):
     lines = [f"{1_700_000_000 + k * STEP_S:.3f},{k % 3}" for k in range(40)]
     got = load(write(tmp_path, ["timestamp,x", *lines]))
@@ -159,6 +201,7 @@ BROKEN = {
     "too many columns": (["t,a,b,c,d", *rows(axes=4)], {}, "4 data columns"),
     "axes out of range": (["t,x,y,z", *rows()], {"axes": 5}, "1 to 3"),
     "only a time": (["t", *[f"{k * STEP_S}" for k in range(40)]], {"axes": 1}, "0 data columns"),
+    "only a time, of all": (["t", *[f"{k * STEP_S}" for k in range(40)]], {}, "0 data columns; expected 1"),
     "header too short": (["t,x,y", *rows()], {}, ":1: a header of 3 cells above rows of 4"),
     "volts": (["t,x [V],y [V],z [V]", *rows()], {}, ":1: column 'x \\[V\\]' in 'V'"),
     "slow by its time": (["t,x", *[f"{k},{k % 3}" for k in range(40)]], {}, "rate 1 Hz"),
