@@ -135,7 +135,9 @@ def _levels(
 ) -> str:
     sign = "≤ " if one.limit.direction == "under" else ""
     found = [
-        f"{name.title()} {sign}{value:g} {one.unit} ({_origin(document, (*keys, name))})"
+        f"{name.title()} {sign}"
+        + f"{value:g} {one.unit}".removesuffix(" 1")
+        + f" ({_origin(document, (*keys, name))})"
         for name, value in (("alert", alert), ("danger", danger))
         if value is not None
     ]

@@ -88,7 +88,7 @@ def _sensors(config: Config) -> Iterator[Fault]:
 
 
 def _rates(config: Config, sensor: VibrationSensor, keys: Keys) -> Iterator[Fault]:
-    if sensor.rate_hz is None:
+    if not sensor.rate_hz:  # None: the recording says it; 0 stands in for one that is missing or at fault
         return
     rate = (*keys, "rate_hz")
     window_s = config.analysis.window_s

@@ -203,6 +203,8 @@ class DigitizerVibration(
     """Nominal samples per second; its frames must say the same."""
     scale_mps2: Positive
     """Acceleration of one count, m/s²; its frames must say the same."""
+    full_scale_counts: Annotated[int, Meta(ge=1, le=32767)] = 32767
+    """Largest count; its frames must say the same."""
     axes: Annotated[int, Meta(ge=1, le=3)] = 3
     """Axes in a frame."""
     dc_coupled: bool = True
@@ -212,8 +214,8 @@ class DigitizerVibration(
 
     @property
     def range_g(self) -> float:
-        """Full scale of 16 bits, ± g."""
-        return self.scale_mps2 * 32767 / STANDARD_GRAVITY_MPS2
+        """Full scale, ± g."""
+        return self.scale_mps2 * self.full_scale_counts / STANDARD_GRAVITY_MPS2
 
 
 BusVibration = Lsm6dsoVibration | Iis3dwbVibration | Adxl345Vibration | Lis3dhVibration | Adxl355Vibration

@@ -59,7 +59,7 @@ def _reach(config: Config, sharing: list[Listed], keys: Keys, levels: Limit | Le
     one, most = sharing[0], max(each.largest for each in sharing)
     factor = config.protection.trip_multiply if one.multiplied else 1.0
     beyond = f"is beyond the range of every sensor ({most:.4g} {one.unit.replace('s2', 's²')})"
-    ranges = tuple((*each.sensor, "range_g") for each in sharing)
+    ranges = tuple((*each.sensor, key) for each in sharing for key in ("range_g", "scale_mps2"))
     about = (*ranges, ("machine", "preset"), ("vibration",))
     for name, value in (("alert", levels.alert), ("danger", levels.danger)):
         if value is None or value * factor <= most:

@@ -29,11 +29,10 @@ def misfit(expected: inspect.Type, raw: object, words: str | None = None) -> str
         return f"{shown(raw)} {found(raw)}; expected {want}; {_remedy(expected, raw)}"
     if isinstance(expected, inspect.LiteralType):
         known = [str(value) for value in expected.values]
-        return (
-            None
-            if str(raw) in known
-            else f"{shown(raw)} is not one of them; expected {want}; {nearest(str(raw), known)}"
-        )
+        if str(raw) in known:
+            return None
+        remedy = nearest(raw, known) if isinstance(raw, str) else "choose one of them"
+        return f"{shown(raw)} is not one of them; expected {want}; {remedy}"
     if not _is_inside(expected, raw):
         return f"{shown(raw)} is out of range; expected {want}; choose a value inside"
     if not _is_spelt(expected, raw):
@@ -54,7 +53,7 @@ def in_words(expected: inspect.Type) -> str:  # noqa: PLR0911 - a table of types
             kind = "a whole number" if isinstance(expected, inspect.IntType) else "a number"
             return f"{kind} {allowed_range(expected)}".rstrip()
         case inspect.LiteralType(values=values):
-            return f"one of {', '.join(map(str, values))}"
+            return f"one of {', '.join(str(value) for value in values if value != '')}"
         case inspect.CustomType():
             return "a path"
         case inspect.StrType(min_length=least):

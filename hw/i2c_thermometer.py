@@ -1,6 +1,7 @@
 """What thermometers on an I2C bus share: bytes that nothing checks are read twice, a stuck bus is freed."""
 
 import contextlib
+import math
 
 from hw.bus import BusError, Clock, I2c, Transfer
 from hw.ports import PortError, Reading
@@ -19,9 +20,10 @@ class I2cThermometer(Thermometer):
         clock: Clock,
         period_s: float,
         power_on_degc: float | None = None,
+        converted_s: float = math.inf,
     ) -> None:
         """See Thermometer; part: without its address."""
-        super().__init__(f"{part} at {address:#04x}", range_degc, clock, period_s, power_on_degc)
+        super().__init__(f"{part} at {address:#04x}", range_degc, clock, period_s, power_on_degc, converted_s)
         self._bus = bus
 
     def read(self) -> Reading | None:

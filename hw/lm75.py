@@ -12,7 +12,8 @@ ADDRESSES = range(0x48, 0x50)
 TEMPERATURE = 0x00
 BITS = {9: "LM75", 11: "LM75B", 12: "TMP102"}
 RANGE_DEGC = (-55.0, 125.0)
-POWER_ON_DEGC = 0.0
+POWER_ON_DEGC, CONVERTED_S = 0.0, 0.5
+"""Until its first conversion, 0.3 s at most, it shows what may also be true."""
 
 
 class Lm75(I2cThermometer):
@@ -35,7 +36,7 @@ class Lm75(I2cThermometer):
         """
         if bits not in BITS:
             raise ValueError(f"bits {bits}: expected one of {', '.join(map(str, BITS))}; see the datasheet")
-        super().__init__(BITS[bits], bus, address, RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
+        super().__init__(BITS[bits], bus, address, RANGE_DEGC, clock, period_s, POWER_ON_DEGC, CONVERTED_S)
         self._bits = bits
         self._temperature = bus.prepare(address, bytes([TEMPERATURE]), 2)
 

@@ -14,7 +14,8 @@ AMBIENT, MANUFACTURER, DEVICE = 0x05, 0x06, 0x07
 MANUFACTURER_ID, DEVICE_ID = 0x0054, 0x04
 DEGC_PER_COUNT = 0.0625
 RANGE_DEGC = (-40.0, 125.0)
-POWER_ON_DEGC = 0.0
+POWER_ON_DEGC, CONVERTED_S = 0.0, 0.5
+"""Until its first conversion, 0.25 s, it shows what may also be true."""
 
 
 class Mcp9808(I2cThermometer):
@@ -22,7 +23,7 @@ class Mcp9808(I2cThermometer):
 
     def __init__(self, bus: I2c, clock: Clock, address: int = 0x18, period_s: float = 1.0) -> None:
         """address: 0x18 to 0x1F; period_s: at least 0.25 s, or the same conversion is read twice."""
-        super().__init__("MCP9808", bus, address, RANGE_DEGC, clock, period_s, POWER_ON_DEGC)
+        super().__init__("MCP9808", bus, address, RANGE_DEGC, clock, period_s, POWER_ON_DEGC, CONVERTED_S)
         self._manufacturer = bus.prepare(address, bytes([MANUFACTURER]), 2)
         self._device = bus.prepare(address, bytes([DEVICE]), 2)
         self._ambient = bus.prepare(address, bytes([AMBIENT]), 2)

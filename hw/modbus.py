@@ -183,7 +183,7 @@ def _checked(answer: bytes, question: bytes) -> bytes:
     """The payload of an answer. Raises _GarbledError or ModbusRefusedError."""
     slave, function = question[:2]
     if not answer:
-        raise _GarbledError("no answer; check power, wiring (A/B swapped?), address and baud rate")
+        raise _GarbledError("no answer in time; check power, wiring (A/B swapped?), address, baud, timeout_s")
     size = {READ_HOLDING: 5 + 2 * question[5], READ_INPUT: 5 + 2 * question[5], WRITE_ONE: 8}[function]
     refusal = len(answer) == EXCEPTION_SIZE and answer[1] == function | EXCEPTION_BIT
     if len(answer) != (EXCEPTION_SIZE if refusal else size):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+LAST_ADDRESS = 0xFFFF
 MOST_REGISTERS = 125
 """That one question of Modbus may fetch."""
 NAME = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -43,14 +44,19 @@ class Register:
                 f"register {self.name!r}: expected a name of a to z, 0 to 9 and single '-', a letter first, "
                 "at most 32 characters; rename it"
             )
-        if not 0 <= self.address <= 0xFFFF:
+        if not 0 <= self.address <= LAST_ADDRESS:
             raise ValueError(
-                f"register {self.name!r}: address {self.address}, expected 0 to 65535; correct it"
+                f"register {self.name!r}: address {self.address}, expected 0 to {LAST_ADDRESS}; correct it"
             )
         if self.scale == 0.0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
             raise ValueError(
                 f"register {self.name!r}: scale {self.scale}, offset {self.offset}; "
                 "expected finite numbers, scale not 0; correct it"
+            )
+        if not self.low < self.high:
+            raise ValueError(
+                f"register {self.name!r}: low {self.low:g}, high {self.high:g}; expected low below high, or "
+                "no value is right; correct one of them"
             )
 
     @property
@@ -106,6 +112,11 @@ class RegisterMap:
             raise ValueError(
                 f"map {self.part!r}: registers {first} to {last}, expected them inside its block of "
                 f"{self.count} from {self.first}; correct the block, or leave it out"
+            )
+        if self.first < 0 or self.first + self.count - 1 > LAST_ADDRESS:
+            raise ValueError(
+                f"map {self.part!r}: {self.first} to {self.first + self.count - 1}, expected addresses "
+                f"from 0 to {LAST_ADDRESS}; correct the block or the addresses"
             )
         if self.count > MOST_REGISTERS:
             raise ValueError(

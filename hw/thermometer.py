@@ -1,5 +1,6 @@
 """What all thermometers share: their turn, their range, their power-on value, its identity each time."""
 
+import math
 from abc import ABC, abstractmethod
 
 from hw.bus import Clock
@@ -24,6 +25,7 @@ class Thermometer(ABC):
         clock: Clock,
         period_s: float,
         power_on_degc: float | None = None,
+        converted_s: float = math.inf,
     ) -> None:
         """Take part.
 
@@ -32,7 +34,9 @@ class Thermometer(ABC):
             range_degc: what the part can measure, from its datasheet; anything else is a fault.
             clock: the time it lives in.
             period_s: seconds between readings.
-            power_on_degc: what it shows before its first conversion; believed only beside a neighbour.
+            power_on_degc: what it shows before its first conversion; believed only beside a neighbour,
+                or where it has stood for longer than converted_s.
+            converted_s: so long after power-on a part that converts by itself shows a conversion.
         """
         self.part = part
         self.period_s = period_s
@@ -40,15 +44,16 @@ class Thermometer(ABC):
         self._power_on_degc = power_on_degc
         self._clock = clock
         self._pace = Pace(clock, period_s)
+        self._converted_ns = converted_s * 1e9
         self._last_degc: float | None = None
+        self._unconverted_ns: int | None = None  # since when it has shown the power-on value
 
     def read(self) -> Reading | None:
         """The next reading, None while it is not due. Raises PortError."""
         if not self._pace.due():
             return None
         try:
-            self.identify()
-            degc = self.measure()
+            degc = self._measured()
             self._judge(degc)
         except PortError as fault:
             self._last_degc = None
@@ -65,9 +70,18 @@ class Thermometer(ABC):
     def measure(self) -> float:
         """One temperature, °C. Raises PortError without naming the part."""
 
+    def _measured(self) -> float:
+        since_ns, self._unconverted_ns = self._unconverted_ns, None
+        self.identify()
+        degc = self.measure()
+        if degc == self._power_on_degc:
+            self._unconverted_ns = self._clock.now_ns() if since_ns is None else since_ns
+        return degc
+
     def _judge(self, degc: float) -> None:
         alone = self._last_degc is None or abs(self._last_degc - degc) > NEIGHBOUR_K
-        if degc == self._power_on_degc and alone:
+        since_ns = self._unconverted_ns
+        if since_ns is not None and alone and self._clock.now_ns() - since_ns < self._converted_ns:
             raise PortError(f"{degc:g} °C is its power-on value, expected a conversion; check its supply")
         low, high = self._range_degc
         if not low <= degc <= high:

@@ -77,6 +77,8 @@ MAP_FAULTS: dict[tuple[str, str], list[str]] = {
     ("[8, 6]", '[8, "6"]'): [":3: block[1]: '6' is text; expected a whole number"],
     ("[8, 6]", "[11, 6]"): [":1: map 'flow meter': registers 10 to 12, expected them inside its block"],
     ('"flow"', '"Flow rate"'): [":4: registers[0]: register 'Flow rate': expected a name of a to z"],
+    ("[8, 6]", "[-1, 16]"): [":1: map 'flow meter': -1 to 14, expected addresses from 0 to 65535"],
+    ("low = -30", "low = 120"): [":10: registers[1]: register 'oil': low 120, high 120; expected"],
     ('"oil"', '"flow"'): [":1: map 'flow meter': flow twice, expected each name once"],
     ("float32", "float64"): [":8: registers[0].kind: 'float64' is not one of them"],
     ("scale = 0.1", "scale = 0"): [":10: registers[1]: register 'oil': scale 0.0, offset -40.0"],

@@ -38,6 +38,22 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
         FAST + vibration("digitizer", **DIGITIZER),
         [(1, "simulation.speed", "8 beside 'de' on digitizer")],
     ),
+    "a digitizer that does not say what it sends": (
+        vibration("digitizer", port='"/dev/ttyACM0"'),
+        [(1, "vibration[0].rate_hz", "missing"), (1, "vibration[0].scale_mps2", "missing")],
+    ),
+    "a digitizer whose counts are nothing": (
+        vibration("digitizer", **DIGITIZER | {"rate_hz": "nan", "scale_mps2": 0.0}),
+        [(5, "vibration[0].rate_hz", "nan is out"), (6, "vibration[0].scale_mps2", "a number above 0")],
+    ),
+    "a number like one of those allowed": (
+        temperature("lm75", bits=10),
+        [(4, "temperature[0].bits", "expected one of 9, 11, 12; choose one of them")],
+    ),
+    "a word of one's own": (
+        '[relay]\ndriver = "gpio"\nchip = "x"\nline = 17\nexternal_pull = "yes"\n',
+        [(5, "relay.external_pull", "expected one of external pull-down fitted, external pull-up fitted;")],
+    ),
     "real thermometers in slow time": (
         "[simulation]\n\nspeed = 0.5\n"
         + temperature("tmp117")

@@ -69,7 +69,7 @@ def told(config: Config, state: GuardState) -> list[Finding]:
     found |= {one.sensor: f"{one.degc:.2f} °C" for one in state.temperatures if one.degc is not None}
     for one in state.quantities:
         if one.value is not None:
-            words = f"{one.quantity} {one.value:.3g} {one.unit}"
+            words = f"{one.quantity} {one.value:.3g} {one.unit}".removesuffix(" 1")
             found[one.sensor] = f"{found[one.sensor]}, {words}" if one.sensor in found else words
     sensors = [("vibration", s.name) for s in config.vibration]
     sensors += [("temperature", s.name) for s in config.temperature]
@@ -182,7 +182,7 @@ def _transmitter(spec: Transmitter, lines: ModbusLines) -> Finding:
         return fail(what, fault)
     if answer is None:
         return fail(what, f"{where}: no answer in {PATIENCE_S:.0f} s; expected one; check the wiring")
-    shown = (f"{name} {one.value:.3g} {one.unit}" for name, one in answer.by_name.items())
+    shown = (f"{name} {one.value:.3g} {one.unit}".removesuffix(" 1") for name, one in answer.by_name.items())
     return ok(what, f"{where}: {', '.join(shown)}")
 
 

@@ -46,7 +46,7 @@ def _page(state: GuardState) -> Iterator[str]:
     yield from map(_channel_line, state.channels)
     for one in state.quantities:
         value = "-" if one.value is None else f"{one.value:.3g}"
-        yield f"quantity {one.sensor}.{one.quantity}: {value} {one.unit}"
+        yield f"quantity {one.sensor}.{one.quantity}: {value} {one.unit}".removesuffix(" 1")
     for clock in state.clocks:
         measured = f"{clock.rate_hz:.2f} Hz, {clock.ppm:+.0f} ppm, jitter {clock.jitter_ms:.2f} ms"
         yield f"clock    {clock.sensor}: {measured}, {clock.lost} samples lost"
@@ -73,10 +73,11 @@ def _group_line(group: TripGroupState) -> str:
 
 
 def _channel_line(channel: ChannelState) -> str:
-    value = "-" if channel.value is None else f"{channel.value:.3g}"
+    number = "-" if channel.value is None else f"{channel.value:.3g}"
+    value = f"{number} {channel.unit}".removesuffix(" 1")
     limits = " / ".join("-" if limit is None else f"{limit:g}" for limit in (channel.alert, channel.danger))
     marks = [channel.level.name] + [f"zone {channel.zone}"] * bool(channel.zone)
     marks += ["latched"] * channel.latched + ["first out"] * channel.first_out
     marks += ["not acknowledged"] * (not channel.acknowledged) + ["SHELVED"] * channel.shelved
     marks += ["NOT OK"] * (not channel.ok) + [channel.reason] * bool(channel.reason)
-    return f"channel  {channel.channel}: {value} {channel.unit} (limits {limits}) {', '.join(marks)}"
+    return f"channel  {channel.channel}: {value} (limits {limits}) {', '.join(marks)}"

@@ -155,11 +155,11 @@ class Reporter:
             return ""
         rises = change.what is not What.CLEARED
         against = "over" if state.value >= limit else "under"
-        unit = _UNIT.get(state.unit, state.unit)
+        crossed = f"{limit:.3g} {_UNIT.get(state.unit, state.unit)}".removesuffix(" 1")
         told = score and score.top and rises and state.channel.endswith(".score")
         why = f" ({score.top[0].words})" if score and told else ""
         zone = f", zone {state.zone}" if state.zone else ""
-        return f": {state.value:.3g} {against} {limit:.3g} {unit}{zone}{why}"
+        return f": {state.value:.3g} {against} {crossed}{zone}{why}"
 
 
 def _likely(hypothesis: Hypothesis) -> str:

@@ -199,6 +199,7 @@ def _digitizer(spec: DigitizerVibration) -> Vibration:
         spec.rate_hz,
         spec.scale_mps2,
         axes=spec.axes,
+        full_scale_counts=spec.full_scale_counts,
         dc_coupled=spec.dc_coupled,
         block_s=spec.block_s,
     )

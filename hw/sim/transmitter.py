@@ -49,9 +49,8 @@ class MachineRegisters:
         for axis, signal in zip(AXES, accel.T, strict=True):
             self.values |= {f"{axis}-{name}": value for name, value in quantities(signal).items()}
         for register in self._map.registers:
-            if register.name in self.values:
-                words = register.content(self.values[register.name])
-                self._words.update(enumerate(words, register.address))
+            words = register.content(self.values.get(register.name, 0.0))
+            self._words.update(enumerate(words, register.address))
 
 
 def quantities(accel: NDArray[np.float64]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -148,6 +149,7 @@ def test_a_transmitter_says_what_it_measures(write, tried, tmp_path):
     found = tried(write(MORE_CHIPS))[1]["transmitter pump"]
     assert found[0] == "ok"
     assert found[1].startswith("qm30vt2, slave 1 on sim: z-velocity-rms 0.")
+    assert re.search(r"z-kurtosis \d\.\d+, x-kurtosis", found[1]), found[1]
     assert not (tmp_path / "run" / "pump.tty").exists(), "it lives as long as the test"
 
 

@@ -50,6 +50,11 @@ def test_a_change_of_level(report, was, level, value, type_, severity, limit, wo
     assert bool(event.evidence) is (level > was)
 
 
+def test_a_plain_number_has_no_unit(report):
+    event = report.change(change(N, A, channel="pump.x-crest", unit="1", value=90.0))
+    assert event.message == "pump-7: Alert on pump.x-crest: 90 over 80"
+
+
 def test_a_shelved_alert_is_for_the_journal_alone_but_the_plant_hears_that_it_is_over(report):
     def kind(was, level):
         found = change(was, level)

@@ -10,7 +10,7 @@ from appliance_processes import Folder, end, heard
 
 from appliance.check import load
 from appliance.config import Config
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, ConfigError
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.records import ChannelState, GuardState
 from hw.ports import STANDARD_GRAVITY_MPS2, PortError, Temperature, Vibration
@@ -192,12 +192,19 @@ def test_a_digitizer_that_is_not_there_and_then_is(tmp_path):
     device = SimDigitizer(tmp_path / "tty", source)
     try:
         port.start()
-        drain = port.read()
+        drain = next(drain for drain in iter(port.read, None) if len(drain.counts))
         assert drain.counts.shape[1] == 2
         assert drain.counts[:, 1].mean() * port.scale_mps2 == pytest.approx(G, rel=0.05)
     finally:
         port.stop()
         device.unplug()
+
+
+def test_a_digitizer_may_have_less_than_sixteen_bits(tmp_path):
+    said = DIGITIZER.format(scale_mps2=0.06) + "\nfull_scale_counts = 2047"
+    assert accelerometer(tmp_path, said).full_scale_counts == 2047
+    with pytest.raises(ConfigError, match="120 is beyond the range of every sensor"):
+        accelerometer(tmp_path, said.replace("0.06", "0.05"))
 
 
 def test_chips_of_one_machine_stand_on_the_same_housing(tmp_path):

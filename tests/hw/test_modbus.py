@@ -13,7 +13,7 @@ from hw.sim.modbus_slave import ModbusSlave
 
 REGISTERS = {address: (address * 7919) & 0xFFFF for address in range(100)}
 FAULTS = {
-    "silence": "no answer; check power",
+    "silence": "no answer in time; check power",
     "crc": r"CRC .* expected",
     "torn": r"4 bytes .*expected 9",
     "wrong_slave": "slave 8 answered, expected 7",

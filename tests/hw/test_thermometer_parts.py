@@ -108,6 +108,30 @@ def test_out_of_range_is_a_fault():
         on_bus(Lm75, 0x48, {0x00: 0x7F80}).read()
 
 
+@pytest.mark.parametrize(
+    ("driver", "words"), [(Lm75, {0x00: 0}), (Mcp9808, {0x05: 0, 0x06: 0x54, 0x07: 0x400})]
+)
+def test_zero_degrees_that_outlast_a_conversion_are_no_power_on_value(driver, words):
+    clock = endless()
+    thermometer = driver(SimI2c(clock, {0x18: Registers(words)}), clock, 0x18, 1.0)
+    for _ in range(2):
+        with pytest.raises(PortError, match="0 °C is its power-on value"):
+            thermometer.read()
+    clock.sleep(0.5)
+    assert next_degc(thermometer) == 0.0
+
+
+def test_another_value_or_a_fault_between_two_zeros_begins_the_wait_anew():
+    words = {0x00: 0}
+    clock = endless()
+    thermometer = Lm75(SimI2c(clock, {0x48: Registers(words)}), clock, 0x48, 1.0)
+    for word, fault in ((0, "power-on value"), (0x7F80, "expected -55 to 125"), (0, "power-on value")):
+        words[0x00] = word
+        with pytest.raises(PortError, match=fault):
+            thermometer.read()
+        clock.sleep(0.5)
+
+
 class Sensor:
     """The kernel's folder of one DS18B20."""
 

@@ -124,6 +124,13 @@ def test_a_map_of_ones_own():
         own.values([0x0000, 0x7FC0, 650, 0, 0, 0])
 
 
+def test_what_the_simulated_machine_does_not_know_reads_zero_in_its_unit():
+    """The page of maps gives this one: with 0 in its register the oil would be at -40 °C, out of range."""
+    own = msgspec.convert(tomllib.loads(OWN_MAP), RegisterMap)
+    words = MachineRegisters(Machine(), SimClock(), own)(own.first, own.count)
+    assert own.values(words) == pytest.approx({"flow": 0.0, "oil": 0.0, "hours": 0.0})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -138,6 +145,7 @@ def test_a_map_of_ones_own():
             "201 registers",
         ),
         ({"registers": [{"name": "a", "address": 9, "unit": "1"}], "block": [0, 9]}, "inside its block"),
+        ({"registers": [{"name": "a", "address": 65535, "unit": "1", "kind": "int32"}]}, "65535 to 65536"),
         ({"registers": [{"name": "a", "address": 9, "unit": "1"}], "function": 6}, "function"),
     ],
 )

@@ -344,20 +344,19 @@ def test_a_brownout_is_seen_within_six_seconds(case):
     assert mounted.clock.t_s < 7.0
 
 
-RANGE_REGISTER = {"lsm6dso": 0x10, "iis3dwb": 0x10, "adxl345": 0x31, "lis3dh": 0x23, "adxl355": 0x2C}
-
-
 @every_chip
-def test_a_range_that_changed_is_seen_within_six_seconds(case):
-    """Samples go on to come, only their scale is another one."""
-    mounted = started(case.mount())
-    mounted.reads(2)
-    register = RANGE_REGISTER[case.driver.__name__.lower()]
-    mounted.chip.registers[register] ^= 0x20 if case.driver.__name__ == "Lis3dh" else 0x04
-    reason = run_until_fault(mounted)
-    assert f"({register:#04x}) reads" in reason
-    assert "expected" in reason
-    assert mounted.clock.t_s < 6.0
+def test_a_changed_register_is_seen_within_six_seconds(case):
+    """Whichever it is: with another range samples go on to come, only their scale is wrong."""
+    registers = list(started(case.mount()).port.registers._written)
+    assert registers
+    for register in registers:
+        mounted = started(case.mount())
+        mounted.reads(2)
+        mounted.chip.registers[register] ^= 0x04
+        reason = run_until_fault(mounted)
+        assert f"({register:#04x}) reads" in reason
+        assert "expected" in reason
+        assert mounted.clock.t_s < 6.0
 
 
 @every_chip
