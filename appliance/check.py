@@ -12,6 +12,7 @@ from appliance.severity import band_hz
 from appliance.toml_document import Document, Raw
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
+from appliance.unit import with_unit
 from appliance.votes import votes_for_trip
 
 
@@ -135,9 +136,7 @@ def _levels(
 ) -> str:
     sign = "≤ " if one.limit.direction == "under" else ""
     found = [
-        f"{name.title()} {sign}"
-        + f"{value:g} {one.unit}".removesuffix(" 1")
-        + f" ({_origin(document, (*keys, name))})"
+        f"{name.title()} {sign}{with_unit(f'{value:g}', one.unit)} ({_origin(document, (*keys, name))})"
         for name, value in (("alert", alert), ("danger", danger))
         if value is not None
     ]

@@ -6,6 +6,7 @@ from appliance.channel_list import Listed
 from appliance.config import Config, Levels, Limit
 from appliance.toml_lines import Keys
 from appliance.toml_types import Fault
+from appliance.unit import with_unit
 
 _NEVER_NEGATIVE = ("m/s2", "mm/s", "x threshold")
 
@@ -58,7 +59,7 @@ def _reach(config: Config, sharing: list[Listed], keys: Keys, levels: Limit | Le
     """Levels beyond what every sensor can measure: they would look like protection and never act."""
     one, most = sharing[0], max(each.largest for each in sharing)
     factor = config.protection.trip_multiply if one.multiplied else 1.0
-    beyond = f"is beyond the range of every sensor ({most:.4g} {one.unit.replace('s2', 's²')})"
+    beyond = f"is beyond the range of every sensor ({with_unit(f'{most:.4g}', one.unit)})"
     ranges = tuple((*each.sensor, key) for each in sharing for key in ("range_g", "scale_mps2"))
     about = (*ranges, ("machine", "preset"), ("vibration",))
     for name, value in (("alert", levels.alert), ("danger", levels.danger)):

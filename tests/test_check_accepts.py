@@ -49,7 +49,7 @@ def test_describe_names_what_a_person_looks_for(tmp_path: Path) -> None:
         "graz/area/pump-7/appliance",
         "de (sim, 6400 Hz × 3, ±16 g)",
         "t (sim, every 1 s)",
-        "channel de.peak: Alert 80 m/s2 (default), Danger 120 m/s2 (default) after 1 s",
+        "channel de.peak: Alert 80 m/s² (default), Danger 120 m/s² (default) after 1 s",
         "channel de.score: not watched",
         "broker: mq:1883, in the clear",
         "from the plant: nothing",

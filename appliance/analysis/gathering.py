@@ -8,6 +8,7 @@ from appliance.analysis import steadiness
 from appliance.analysis.commission import Gathered
 from appliance.analysis.features import Extractor
 from appliance.records import GuardState, Level, MachineState, Validity
+from appliance.unit import with_unit
 
 FIRST_WINDOWS = 40
 """A first model stands on so many; it is provisional, and its threshold says how unsure it is."""
@@ -42,7 +43,7 @@ def standing(state: GuardState, sensor: str, *, again: bool) -> str:
         return f"{worst.level.name.capitalize()}{latched} on {worst.channel}{why}; mend it or clear it first"
     for one in heard:
         if one.zone in ("C", "D") and one.channel.startswith(f"{sensor}."):
-            level = "" if one.value is None else f", {one.value:.1f} {one.unit}"
+            level = "" if one.value is None else with_unit(f", {one.value:.1f}", one.unit)
             return f"vibration in zone {one.zone}{level}: a machine in C or D is not normal; mend it first"
     return ""
 

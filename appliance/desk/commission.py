@@ -21,6 +21,7 @@ from appliance.errors import ApplianceError, BundleError
 from appliance.preset import find
 from appliance.records import GuardState, Hello, Level, MachineState, Notice, Quality, Score
 from appliance.requests import Learn
+from appliance.unit import with_unit
 from appliance.wire import Message
 
 INTERRUPTED = 130
@@ -29,7 +30,6 @@ _START_S = 30.0
 """Without a word of the guard: a Pi takes so long to import everything from a cold card."""
 _QUIET = ("boot", "relay.energised", "learn.asked", "model.changed")
 """Types of events that say nothing new here."""
-_UNITS = {"m/s2": "m/s²", "degC": "°C", "degC/min": "°C/min", "x threshold": "× threshold"}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -131,8 +131,8 @@ class Commissioning:
         for one in state.channels:
             if one.alert is not None or one.danger is not None:
                 alert, danger = ("-" if limit is None else f"{limit:g}" for limit in (one.alert, one.danger))
-                unit = _UNITS.get(one.unit, one.unit)
-                self.screen.line(f"{one.channel:24s} Alert {alert}, Danger {danger} {unit}")
+                limits = with_unit(f"Alert {alert}, Danger {danger}", one.unit)
+                self.screen.line(f"{one.channel:24s} {limits}")
         relay = "energised: the machine may run" if state.relay_energised else "DE-ENERGISED"
         self.screen.line(f"relay                    {relay}{_because(state)}")
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from appliance.desk.evidence_file import Alarm
 from appliance.records import ChannelState, Event, GuardState, Level, Score
+from appliance.unit import with_unit
 
 
 def page(alarm: Alarm) -> str:
@@ -44,8 +45,8 @@ def _facts(alarm: Alarm) -> Iterator[tuple[str, str]]:
 
 
 def _value(event: Event) -> str:
-    value = "-" if event.value is None else f"{event.value:.4g} {event.unit}".removesuffix(" 1")
-    limit = "" if event.limit is None else f", limit {event.limit:g} {event.unit}".removesuffix(" 1")
+    value = "-" if event.value is None else with_unit(f"{event.value:.4g}", event.unit)
+    limit = "" if event.limit is None else with_unit(f", limit {event.limit:g}", event.unit)
     zone = f", zone {event.zone}" if event.zone else ""
     return f"{event.channel}: {value}{limit}{zone}"
 
@@ -73,9 +74,7 @@ def _standing(alarm: Alarm, state: GuardState, at_ns: int) -> Iterator[tuple[str
         words = f"{clock.rate_hz:.2f} Hz, {clock.ppm:+.0f} ppm, jitter {clock.jitter_ms:.2f} ms"
         yield "clock", f"{clock.sensor}: {words}, {clock.lost} lost"
     for quantity in state.quantities:
-        value = (
-            "NOT OK" if quantity.value is None else f"{quantity.value:.4g} {quantity.unit}".removesuffix(" 1")
-        )
+        value = "NOT OK" if quantity.value is None else with_unit(f"{quantity.value:.4g}", quantity.unit)
         yield "quantity", f"{quantity.sensor}.{quantity.quantity}: {value}"
 
 

@@ -17,6 +17,7 @@ from appliance.guard.sensor import VibrationWatch
 from appliance.guard.sensors import World, open_temperature, open_vibration
 from appliance.records import GuardState, Validity
 from appliance.sensors import TemperatureSensor, VibrationSensor, driver
+from appliance.unit import with_unit
 from hw.ports import STANDARD_GRAVITY_MPS2, EndOfSource, PortError, Vibration
 from hw.waveform import RecordingError
 
@@ -69,7 +70,7 @@ def told(config: Config, state: GuardState) -> list[Finding]:
     found |= {one.sensor: f"{one.degc:.2f} °C" for one in state.temperatures if one.degc is not None}
     for one in state.quantities:
         if one.value is not None:
-            words = f"{one.quantity} {one.value:.3g} {one.unit}".removesuffix(" 1")
+            words = with_unit(f"{one.quantity} {one.value:.3g}", one.unit)
             found[one.sensor] = f"{found[one.sensor]}, {words}" if one.sensor in found else words
     sensors = [("vibration", s.name) for s in config.vibration]
     sensors += [("temperature", s.name) for s in config.temperature]
@@ -182,7 +183,7 @@ def _transmitter(spec: Transmitter, lines: ModbusLines) -> Finding:
         return fail(what, fault)
     if answer is None:
         return fail(what, f"{where}: no answer in {PATIENCE_S:.0f} s; expected one; check the wiring")
-    shown = (f"{name} {one.value:.3g} {one.unit}".removesuffix(" 1") for name, one in answer.by_name.items())
+    shown = (with_unit(f"{name} {one.value:.3g}", one.unit) for name, one in answer.by_name.items())
     return ok(what, f"{where}: {', '.join(shown)}")
 
 

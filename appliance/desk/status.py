@@ -10,6 +10,7 @@ from appliance import check
 from appliance.config import Config
 from appliance.desk import requests
 from appliance.records import BypassState, ChannelState, GuardState, TripGroupState
+from appliance.unit import with_unit
 from appliance.uplink import plant_link
 
 
@@ -46,7 +47,7 @@ def _page(state: GuardState) -> Iterator[str]:
     yield from map(_channel_line, state.channels)
     for one in state.quantities:
         value = "-" if one.value is None else f"{one.value:.3g}"
-        yield f"quantity {one.sensor}.{one.quantity}: {value} {one.unit}".removesuffix(" 1")
+        yield with_unit(f"quantity {one.sensor}.{one.quantity}: {value}", one.unit)
     for clock in state.clocks:
         measured = f"{clock.rate_hz:.2f} Hz, {clock.ppm:+.0f} ppm, jitter {clock.jitter_ms:.2f} ms"
         yield f"clock    {clock.sensor}: {measured}, {clock.lost} samples lost"
@@ -74,7 +75,7 @@ def _group_line(group: TripGroupState) -> str:
 
 def _channel_line(channel: ChannelState) -> str:
     number = "-" if channel.value is None else f"{channel.value:.3g}"
-    value = f"{number} {channel.unit}".removesuffix(" 1")
+    value = with_unit(number, channel.unit)
     limits = " / ".join("-" if limit is None else f"{limit:g}" for limit in (channel.alert, channel.danger))
     marks = [channel.level.name] + [f"zone {channel.zone}"] * bool(channel.zone)
     marks += ["latched"] * channel.latched + ["first out"] * channel.first_out

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from appliance.clock import BOOT, WallClock
 from appliance.guard.channel import Change, What
 from appliance.records import Action, ChannelState, Event, EventKind, Hypothesis, Level, Score, Severity
+from appliance.unit import with_unit
 
 _SEVERITY: dict[Level, Severity] = {Level.NORMAL: "info", Level.ALERT: "alarm", Level.DANGER: "critical"}
-_UNIT = {"m/s2": "m/s²", "degC": "°C", "degC/min": "°C/min", "x threshold": "× threshold"}
 _LEVEL = {Level.NORMAL: "back to normal", Level.ALERT: "Alert", Level.DANGER: "Danger"}
 _LONGEST = 240
 _WORTH_TELLING_NS = 1_000_000_000
@@ -155,7 +155,7 @@ class Reporter:
             return ""
         rises = change.what is not What.CLEARED
         against = "over" if state.value >= limit else "under"
-        crossed = f"{limit:.3g} {_UNIT.get(state.unit, state.unit)}".removesuffix(" 1")
+        crossed = with_unit(f"{limit:.3g}", state.unit)
         told = score and score.top and rises and state.channel.endswith(".score")
         why = f" ({score.top[0].words})" if score and told else ""
         zone = f", zone {state.zone}" if state.zone else ""

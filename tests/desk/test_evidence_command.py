@@ -81,7 +81,7 @@ def test_an_alarm_in_words(box: Path, capsys: pytest.CaptureFixture[str]) -> Non
     trip, _ = names(box)
     page = said(capsys, "show", trip, box)
     assert "alarm      machine: Danger on de.peak: 109 over 25 m/s²; relay dropped" in page
-    assert "value      de.peak: 109.1 m/s2, limit 25 m/s2" in page
+    assert "value      de.peak: 109.1 m/s², limit 25 m/s²" in page
     assert "relay      de-energised (tripped: latched until reset)" in page
     assert "since      DANGER from +0.00 s, first out, latched" in page
     assert "beside     +2.00 s  alarm.raised: machine: Alert on de.rms" in page

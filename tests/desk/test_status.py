@@ -76,7 +76,7 @@ def test_the_exit_status_is_the_level(guard, capsys, degc, code, words):
     assert status.show(guard.config, as_json=False) == code
     page = capsys.readouterr().out
     assert page.splitlines()[0].split()[1] == words
-    assert f"bearing.temperature: {degc} degC (limits 80 / 95) {words}" in page
+    assert f"bearing.temperature: {degc} °C (limits 80 / 95) {words}" in page
     assert ("DE-ENERGISED" in page) is (code == 2)
     assert ("TRIPPED, reset needed" in page) is (code == 2)
 
