@@ -206,12 +206,20 @@ def _config(arguments: argparse.Namespace) -> Config:
     """The configuration; what we write is to be the analysis's own, so another user's hands are kept off."""
     config = check.load(arguments.config)
     if config.state_dir.is_dir() and (owner := config.state_dir.stat().st_uid) != os.geteuid():
-        name = pwd.getpwuid(owner).pw_name
+        name = _user(owner)
         raise ApplianceError(
             f"{config.state_dir}: found user {getpass.getuser()}, expected its owner {name}; "
-            f"say sudo -u {name} appliance model …"
+            f"say sudo -u '{name}' appliance model …"
         )
     return config
+
+
+def _user(uid: int) -> str:
+    """The name of a user, or as sudo takes one without: a folder may come from another computer."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
 
 
 def _sensors(config: Config, chosen: str | None) -> list[str]:
