@@ -2,6 +2,14 @@
 
 from appliance.analysis.manifest import Manifest
 
+_LEAST = 0.001
+"""No tail of some hundred scores promises less, whatever it computes."""
+
+
+def few(number: float) -> str:
+    """A bound as a person says it: 0.001, 0.03, 0.8, 12."""
+    return f"{number:.0f}" if number >= 1 else f"{max(number, _LEAST):.1g}"
+
 
 def card(manifest: Manifest) -> str:
     """The card as Markdown."""
@@ -27,8 +35,8 @@ Learnt {manifest.created} by appliance {manifest.appliance} from {total} windows
 - Held-out scores: median {threshold.held_out_median:.3f}, 99 % {threshold.held_out_p99:.3f},
   worst {threshold.held_out_worst:.3f} ({threshold.held_out_windows} windows).
 - False alarms: {false.rate:.2%} of normal windows lie above it, 90 % sure at most {false.rate_at_most:.2%};
-  above it for {false.delay_s:.1f} s ({false.delay_windows} windows in a row): {false.per_month:.2g} in a
-  month of running.
+  above it for {false.delay_s:.1f} s ({false.delay_windows} windows in a row): at most
+  {few(false.per_month)} in a month of running.
 - int8 against float: score differs by at most {receipts.int8_largest_difference:.3f} of the threshold, same
   verdict on {receipts.int8_same_verdict:.1%} of the windows, rank {receipts.int8_rank_correlation:.4f}.
 - The quietest window learnt had {windows.lowest_level:.4g} {windows.level_unit} RMS.

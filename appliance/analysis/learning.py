@@ -13,6 +13,7 @@ from collections.abc import Callable
 from appliance.analysis import commission, ledger, own, signature, slots
 from appliance.analysis.base import OWN_WINDOWS
 from appliance.analysis.bundle import Bundle
+from appliance.analysis.card import few
 from appliance.analysis.commission import Gathered
 from appliance.analysis.gathering import FIRST_WINDOWS, Gathering, full_windows, standing
 from appliance.analysis.ledger import Spent, Wish
@@ -215,11 +216,6 @@ def _id(bundle: Bundle | None) -> str:
 
 def _windows(bundle: Bundle) -> int:
     return bundle.manifest.memory.windows
-
-
-def few(number: float) -> str:
-    """A small number as a person says it: 0.03, 0.8, 12."""
-    return f"{number:.0f}" if number >= 1 else f"{number:.1g}"
 
 
 def _told(bundle: Bundle, full: int) -> str:

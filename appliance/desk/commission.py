@@ -10,8 +10,8 @@ from appliance import check, wire
 from appliance.analysis import bundle as bundles
 from appliance.analysis import manifest as manifests
 from appliance.analysis import slots
+from appliance.analysis.card import few
 from appliance.analysis.gathering import full_windows
-from appliance.analysis.learning import few
 from appliance.analysis.manifest import Manifest
 from appliance.config import Config
 from appliance.desk import machine_class, requests, sensing
@@ -206,7 +206,10 @@ class Commissioning:
         return f"{minutes:2d}:{seconds:02d}"
 
     def _next(self) -> GuardState:
-        """The next state that the guard tells; events between are shown. Raises ApplianceError: silence."""
+        """The next state that the guard tells; events between are shown.
+
+        Raises ApplianceError: silence, or what we asked for was taken back.
+        """
         while True:
             if self._practice:
                 self._practice.turn()
@@ -216,6 +219,10 @@ class Commissioning:
                 return message
             if isinstance(message, Notice) and message.event.type not in _QUIET and self._state:
                 self.screen.line(f"{self._stamp(self._state)}  {message.event.message}")
+                if message.event.type == "learn.cancelled" and self._before:
+                    raise ApplianceError(
+                        f"{message.event.who} took the new baseline back; ask again where it is wanted"
+                    )
             if time.monotonic() - self._heard_s > _START_S:
                 raise ApplianceError(
                     f"{self._config.socket_path}: no guard answers; start it with `appliance run`"

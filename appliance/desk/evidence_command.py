@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ _SET_ASIDE = "*.npz.broken"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The command that was asked for."""
+    """The command that was asked for. Raises ApplianceError: also where we may not look, or not rename."""
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "list": listed,
         "show": show,
@@ -27,7 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
         "protect": protect,
         "verify": verify,
     }
-    return commands[arguments.what](arguments)
+    try:
+        return commands[arguments.what](arguments)
+    except PermissionError as fault:
+        raise ApplianceError(
+            f"{fault.filename}: {fault.strerror}; ask as root or as the appliance's user"
+        ) from fault
 
 
 def listed(arguments: argparse.Namespace) -> int:
@@ -79,12 +85,12 @@ def verify(arguments: argparse.Namespace) -> int:
     """Event log and every part of every evidence file; exit status 0 if all is as it was written."""
     known = Head.parse(arguments.head) if arguments.head else None
     config = check.load(arguments.config)
-    log = audit.verify(config.state_dir / "journal", known)
+    log = audit.verify(_ours(config.state_dir / "journal"), known)
     for found in log.breaks:
         print(found)
     print(f"event log: {log.entries} lines from {log.first} to {log.head.seq}, {len(log.breaks)} breaks")
     print(f"its end: {log.head.seq}:{log.head.sha256}")
-    folder = EvidenceFolder(config.state_dir / "evidence", config.evidence)
+    folder = _folder(arguments)
     faults = [fault for path in folder.evidence() if (fault := _fault(path))]
     faults += [f"{path}: damaged, set aside" for path in sorted(folder.folder.glob(_SET_ASIDE))]
     for fault in faults:
@@ -95,7 +101,14 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def _folder(arguments: argparse.Namespace) -> EvidenceFolder:
     config = check.load(arguments.config)
-    return EvidenceFolder(config.state_dir / "evidence", config.evidence)
+    return EvidenceFolder(_ours(config.state_dir / "evidence"), config.evidence)
+
+
+def _ours(folder: Path) -> Path:
+    """Raises PermissionError where we may not look: to `glob` it would be empty."""
+    with suppress(FileNotFoundError):
+        next(folder.iterdir(), None)
+    return folder
 
 
 def _found(arguments: argparse.Namespace) -> Path:

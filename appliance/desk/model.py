@@ -1,9 +1,9 @@
 """`appliance model`: what a person does with the models of the vibration sensors. See docs/MODELS.md."""
 
 import argparse
-import getpass
 import os
 import pwd
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -206,12 +206,19 @@ def _config(arguments: argparse.Namespace) -> Config:
     """The configuration; what we write is to be the analysis's own, so another user's hands are kept off."""
     config = check.load(arguments.config)
     if config.state_dir.is_dir() and (owner := config.state_dir.stat().st_uid) != os.geteuid():
-        name = pwd.getpwuid(owner).pw_name
         raise ApplianceError(
-            f"{config.state_dir}: found user {getpass.getuser()}, expected its owner {name}; "
-            f"say sudo -u {name} appliance model …"
+            f"{config.state_dir}: found user {_user(os.geteuid())}, expected its owner {_user(owner)}; "
+            f"say sudo -u {shlex.quote(_user(owner))} appliance model …"
         )
     return config
+
+
+def _user(uid: int) -> str:
+    """The name of a user, or as sudo takes one without: a folder may come from another computer."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
 
 
 def _sensors(config: Config, chosen: str | None) -> list[str]:
@@ -235,7 +242,7 @@ def _words(figures: Trial) -> str:
 
 def _note(arguments: argparse.Namespace, folder: Path, event: str, what: str, model: str) -> None:
     """Beside the slots, and into the guard's journal if one runs."""
-    who = arguments.who or getpass.getuser()
+    who = arguments.who or _user(os.getuid())
     try:
         ledger.note(folder, what, model, who, arguments.why)
     except OSError as fault:

@@ -8,6 +8,7 @@ from small_machine import RATE_HZ, N
 
 from appliance.analysis import bundle as bundles
 from appliance.analysis import slots, tflite
+from appliance.analysis.card import few
 from appliance.errors import BundleError
 
 
@@ -55,6 +56,11 @@ def test_the_card_is_for_people(made):
     text = made.files[bundles.CARD].decode()
     for words in ("sensor de", "100 windows", "load 1", f"{made.threshold:.3f}", made.manifest.model.sha256):
         assert words in text
+
+
+def test_a_bound_is_said_as_a_person_says_it():
+    said = [few(number) for number in (0.0, 9e-8, 0.004, 0.26, 3.4, 637.2)]
+    assert said == ["0.001", "0.001", "0.004", "0.3", "3", "637"]
 
 
 @pytest.mark.parametrize("name", [bundles.MODEL, bundles.MANIFEST, bundles.CARD, bundles.SUMS])

@@ -36,6 +36,7 @@ troubles = [{ kind = "stuck" }]
 [uplink]
 enabled = false
 """
+AT_REST = "\nduty = [{ at_s = 0, speed = 0 }]"
 
 
 @pytest.fixture
@@ -115,6 +116,23 @@ def test_a_wish_needs_an_analysis_that_hears_it(box: Folder) -> None:
     done = box.ask("commission", "--cancel", "--who", "anna", "--why", "changed my mind")
     assert done.returncode == 1
     assert "no analysis is connected" in done.stdout
+
+
+def test_a_wish_that_somebody_takes_back_ends_the_watching(box: Folder) -> None:
+    box.config.write_text(STUCK.replace("troubles", "# troubles").replace("speed = 5", f"speed = 5{AT_REST}"))
+    box.start("guard")
+    box.start("analysis")
+    eventually(lambda: box.state().scores, what="a first window")
+    watching = simulated.start("commission", box.config, "--again", "--who", "anna", "--why", "new bearing")
+    try:
+        eventually(lambda: "anna" in "".join(one.reason for one in box.state().scores), what="the wish")
+        assert box.ask("commission", "--cancel", "--who", "bob", "--why", "not now").returncode == 0
+        out, err = watching.communicate(timeout=10.0)
+    finally:
+        watching.kill()
+    assert watching.returncode == 1
+    assert "no new baseline is learnt" in out
+    assert err == "bob took the new baseline back; ask again where it is wanted\n"
 
 
 def test_a_sick_sensor_is_named_and_nothing_goes_on(box: Folder) -> None:

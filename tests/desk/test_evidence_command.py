@@ -1,7 +1,10 @@
 """`appliance evidence …`: what a person sees of an alarm, and what is found where somebody changed it."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from appliance_processes import Folder, end, eventually
 from msgspec.structs import replace
 from recorded_alarm import TEXT, recorded
+from simulated import ENVIRONMENT
 
 from appliance.cli import main
 from appliance.desk import evidence_file, evidence_picture, evidence_words
@@ -181,6 +185,28 @@ def test_verify_names_file_and_part(box: Path, capsys: pytest.CaptureFixture[str
     found = said(capsys, "verify", box, status=1)
     assert f"{path}: Bad CRC-32 for file 'de.counts.npy'" in found
     assert "evidence: 2 files, 1 not as written" in found
+
+
+@pytest.mark.parametrize("what", ["list", "verify", "show 1-x", "protect NAME"])
+def test_where_we_may_not_look_it_is_not_empty(box: Path, what: str) -> None:
+    state, words = box.parent / "state", what.replace("NAME", names(box)[1])
+    (state / "evidence").chmod(0o555 if "protect" in what else 0)
+    command = [sys.executable, "-m", "appliance", "evidence", *words.split(), str(box)]
+    unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    try:
+        done = subprocess.run(
+            [*unprivileged, *command],
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        (state / "evidence").chmod(0o755)
+    assert done.returncode == 1
+    assert "Permission denied; ask as root or as the appliance's user" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_damaged_evidence_is_told_and_never_a_traceback(

@@ -197,4 +197,8 @@ def test_another_user_than_the_appliances_own_is_sent_away(
     (tmp_path / "state").mkdir()
     monkeypatch.setattr("os.geteuid", lambda: (tmp_path / "state").stat().st_uid + 1)
     assert "say sudo -u" in desk.refused("list", desk.config)
+    names: dict[int, object] = {}
+    monkeypatch.setattr("pwd.getpwuid", names.__getitem__)  # of a folder from another computer
+    owner = (tmp_path / "state").stat().st_uid
+    assert f"say sudo -u '#{owner}' appliance model" in desk.refused("list", desk.config)
     assert list((tmp_path / "state").iterdir()) == []
