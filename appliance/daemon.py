@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from appliance.errors import ApplianceError
+
 log = logging.getLogger(__name__)
 
 PARENT_VARIABLE = "APPLIANCE_PARENT_PID"
@@ -63,7 +65,8 @@ class Worker(threading.Thread):
             self._body(self)
         except BaseException as fault:
             self.fault = fault
-            log.exception("worker %s ended", self.name)
+            named = isinstance(fault, ApplianceError)  # then its words say all
+            log.error("worker %s ended: %s", self.name, fault, exc_info=not named)  # noqa: TRY400
             self._daemon.stop.set()
             raise
 

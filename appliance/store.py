@@ -171,14 +171,16 @@ def open_database(path: Path, synchronous: str) -> tuple[sqlite3.Connection, int
 
 
 def _set_aside(path: Path) -> Path:
-    """Rename a damaged store with its WAL and SHM, for a person to look into; returns the new name."""
-    with _locked(path.parent):
-        names = [path.with_name(f"{path.name}.damaged-{n}") for n in range(1, _MOST_SET_ASIDE + 1)]
-        aside = next((name for name in names if not name.exists()), names[-1])
-        for part in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + part).replace(aside.with_name(aside.name + part))
-        damage_mark(path).unlink(missing_ok=True)
+    """Rename a store with its WAL and SHM, for a person to look into; returns the new name.
+
+    The caller has the lock of the folder.
+    """
+    names = [path.with_name(f"{path.name}.damaged-{n}") for n in range(1, _MOST_SET_ASIDE + 1)]
+    aside = next((name for name in names if not name.exists()), names[-1])
+    for part in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + part).replace(aside.with_name(aside.name + part))
+    damage_mark(path).unlink(missing_ok=True)
     return aside
 
 
@@ -189,6 +191,8 @@ class Store:
     set_aside: where damaged predecessors were put, by opening or by `accept`; empty if all is well.
         The caller reports and clears it. What could be read of them (`salvaged` events) is in the new store.
         `seq` goes on; where it is not known how far it had come, at the next thousand. Ids go on increasing.
+    put_back: the file was deleted or replaced while in use, and is written again, whole. The caller reports
+        and clears it.
     evicted: events that were never delivered because the bound was reached, since the store was made.
 
     Raises:
@@ -200,6 +204,7 @@ class Store:
         self._most_bytes = most_bytes
         self._given = self._seq = self.start = self.evicted = 0
         self.set_aside: list[Path] = []
+        self.put_back = False
         self._aside: Path | None = None
         self.salvaged = 0
         if damage_mark(path).exists() and path.exists():
@@ -222,6 +227,8 @@ class Store:
         try:
             if self._aside or damage_mark(self._path).exists():
                 self._begin_anew()
+            elif self._is_gone():
+                self._put_back()
             return self._insert(events)
         except sqlite3.DatabaseError as fault:
             if not (is_damage(fault) or self._may_only_be_read(fault)):
@@ -237,10 +244,40 @@ class Store:
         self._db.close()
 
     def _open(self) -> None:
-        self._db, self.start = open_database(self._path, "FULL")
+        self._db, start = open_database(self._path, "FULL")
+        if start > self.start:  # else its file has gone with the folder, and no id may be given twice
+            self.start, self._given = start, 0
+        self._inode = self._path.stat().st_ino
         self._seq = max(self._seq, newest_seq(self._db))
         self.evicted = evicted(self._db)
-        self._given = 0
+
+    def _is_gone(self) -> bool:
+        """Whether the path leads to another file than the one that is open, or to none."""
+        try:
+            return self._path.stat().st_ino != self._inode
+        except OSError:
+            return True
+
+    def _put_back(self) -> None:
+        """What is open can still be read, whatever became of its name: it gets its place again."""
+        new = self._path.with_name(f"{self._path.name}.new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            new.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(new)) as copy:
+                self._db.backup(copy)
+            with _locked(self._path.parent):
+                _set_aside(self._path)
+                new.replace(self._path)
+        except OSError as fault:
+            raise StoreError(
+                f"{self._path}: deleted or replaced while in use, and not put back: {fault}; expected a "
+                "folder to write in; check state_dir, its owner and the free space"
+            ) from fault
+        before = self._db
+        self._open()
+        before.close()
+        self.put_back = True
 
     def _may_only_be_read(self, fault: sqlite3.Error) -> bool:
         """Whether the file itself says so, in a byte that `quick_check` passes, and not a lack of rights."""
@@ -256,7 +293,8 @@ class Store:
         if self.start:
             self._db.close()
         if self._aside is None:
-            self._aside = _set_aside(self._path)
+            with _locked(self._path.parent):
+                self._aside = _set_aside(self._path)
             self.set_aside.append(self._aside)
         self._open()
         damaged, self._aside = self._aside, None

@@ -16,6 +16,7 @@ import pytest
 
 from appliance import daemon as daemons
 from appliance.daemon import PARENT_VARIABLE, Daemon, notify
+from appliance.errors import StoreError
 
 
 @pytest.fixture(autouse=True)
@@ -162,6 +163,20 @@ def test_a_worker_that_raises_ends_the_process_with_a_status(fault, caplog):
     assert worker.fault is fault
     assert seen == [True]
     assert "worker broken ended" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "traced"), [(StoreError("no room; free the disk"), False), (OSError(5), True)]
+)
+def test_a_fault_that_says_what_to_do_is_told_without_a_traceback(fault, traced, caplog):
+    def body(_):
+        raise fault
+
+    one = Daemon("test")
+    one.start("broken", body)
+    assert one.run() == 1
+    assert [bool(record.exc_info) for record in caplog.records] == [traced]
+    assert f"worker broken ended: {fault}" in caplog.text
 
 
 def test_stopping_comes_before_the_workers_are_waited_for(monkeypatch):

@@ -1,7 +1,9 @@
 """The event store under restarts, kill −9, damage and refusal."""
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -192,6 +194,78 @@ def test_damage_under_an_open_store_does_not_lose_the_event_at_hand(path):
     new = store.accept([event()])[0]
     assert len(store.set_aside) == 1
     assert [row.key[1] for row in Outbox(path).pending({}, 10)] == [new.id]
+
+
+def deleted(path):
+    for file in path.parent.glob("events.db*"):
+        file.unlink()
+
+
+def deleted_and_begun_by_the_drain(path):
+    deleted(path)
+    Outbox(path).close()
+
+
+def replaced_by_another(path):
+    other = path.with_name("other.db")
+    Store(other).close()
+    other.replace(path)
+
+
+def replaced_by_rubbish(path):
+    path.with_name("copy").write_bytes(b"no database" * 1000)
+    path.with_name("copy").replace(path)
+
+
+def gone_with_its_folder(path):
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        deleted,
+        deleted_and_begun_by_the_drain,
+        replaced_by_another,
+        replaced_by_rubbish,
+        gone_with_its_folder,
+    ],
+)
+def test_a_store_that_is_deleted_or_replaced_while_in_use_loses_nothing(path, act):
+    store, outbox = Store(path), Outbox(path)
+    accepted = store.accept([event(), event(), event(EventKind.TRIP)])
+    outbox.delivered([outbox.pending({}, 1)[0].key])
+    act(path)
+    assert outbox.replaced
+    accepted += store.accept([event()])
+    assert store.put_back
+    after = Outbox(path)
+    assert [row.key[1] for row in after.pending({}, 10)] == [
+        e.id for e in accepted if e.kind is not EventKind.TRIP
+    ]
+    assert [row.key[1] for row in after.kept(1, 99, 0, 99)] == [accepted[2].id]
+    assert [e.seq for e in accepted][:3] == [1, 2, 3]
+    assert accepted[3].seq > 3
+    outbox.close()
+    store.close()
+    assert Store(path).set_aside == []
+    assert after.pending({}, 10)
+
+
+def test_a_deleted_store_for_which_there_is_no_room_is_put_back_once_there_is(path, monkeypatch):
+    store = Store(path)
+    accepted = store.accept([event()])
+    deleted(path)
+    monkeypatch.setattr(Path, "replace", refusing)
+    with pytest.raises(StoreError, match=r"not put back: .*no room; expected a folder"):
+        store.accept([event()])
+    monkeypatch.undo()
+    accepted += store.accept([event()])
+    assert [row.key[1] for row in Outbox(path).pending({}, 10)] == [e.id for e in accepted]
+
+
+def refusing(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "no room")
 
 
 def test_many_damaged_stores_do_not_fill_the_disk(path):

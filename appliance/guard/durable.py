@@ -189,6 +189,10 @@ class Durable:
                 f"that were on their way; the old one is kept as {path}"
             )
             self._note(EventKind.HEALTH, "store.damaged", found, "critical")
+        if self._store.put_back:
+            found = "the event store was deleted or replaced while in use: written again, with all its events"
+            self._note(EventKind.HEALTH, "store.damaged", f"{found}; stop the guard first", "warning")
+        self._store.put_back = False
         self._store.set_aside.clear()
         self._store.salvaged = 0
         self._tell_of_evictions()

@@ -155,8 +155,9 @@ def test_the_flow_is_what_its_parts_say() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_broker_that_is_none(tmp_path: Path) -> None:
-    command = [sys.executable, str(PARTS / "serve.py"), "--packages", str(tmp_path), "--broker", "plant"]
+@pytest.mark.parametrize("broker", ["plant", "plant:99999"])
+def test_a_broker_that_is_none(tmp_path: Path, broker: str) -> None:
+    command = [sys.executable, str(PARTS / "serve.py"), "--packages", str(tmp_path), "--broker", broker]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert done.stderr == "--broker plant: expected HOST:PORT, as broker.plant:1883; correct it\n"
+    assert done.stderr == f"--broker {broker}: expected HOST:PORT, as broker.plant:1883; correct it\n"

@@ -123,6 +123,17 @@ def test_a_store_that_was_set_aside_is_followed(plant, tmp_path):
         eventually(lambda: plant.events() == accepted)
 
 
+def test_a_store_that_was_deleted_is_followed_once_the_guard_has_put_it_back(plant, tmp_path):
+    store = Store(tmp_path / "events.db")
+    with running(config(tmp_path, plant.port, settle_s=60)):
+        eventually(lambda: plant.of("status"))
+        for file in tmp_path.glob("events.db*"):
+            file.unlink()
+        eventually((tmp_path / "events.db").exists)
+        accepted = [store.accept([event()])[0].id for _ in range(3)]
+        eventually(lambda: plant.events() == accepted)
+
+
 def test_an_access_list_that_denies_a_topic_parks_the_row_and_lets_others_through(mosquitto, tmp_path):
     acl = tmp_path / "acl"
     acl.write_text(

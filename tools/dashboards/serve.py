@@ -114,7 +114,7 @@ def serve(arguments: argparse.Namespace, stack: ExitStack) -> None:
 def named(broker: str) -> tuple[str, int]:
     """Raises ApplianceError: not HOST:PORT."""
     host, _, port = broker.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ApplianceError(f"--broker {broker}: expected HOST:PORT, as broker.plant:1883; correct it")
     return host, int(port)
 
