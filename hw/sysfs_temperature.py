@@ -9,19 +9,22 @@ from hw.thermometer import Thermometer
 
 RANGE_DEGC = (-200.0, 1000.0)
 """From a platinum probe in the cold to a thermocouple; the guard's own range is narrower."""
+PAGE = 4096
+"""The kernel's files of one value are no longer; what a wrong path leads to may be."""
 
 
 def millidegc(path: Path) -> float:
     """The one number in a file of the kernel. Raises PortError: no file, no answer, not a number."""
     try:
-        text = path.read_text().strip()
+        with path.open("rb") as file:
+            text = file.read(PAGE).decode("ascii", "replace").strip()
     except OSError as fault:
         reason = fault.strerror or fault
         raise PortError(f"{path}: {reason}, expected a temperature; check the wiring and the path") from fault
     try:
         return float(text)
     except ValueError:
-        raise PortError(f"{path}: {text!r}, expected a number of m°C; check the path") from None
+        raise PortError(f"{path}: {text[:40]!r}, expected a number of m°C; check the path") from None
 
 
 class SysfsTemperature(Thermometer):

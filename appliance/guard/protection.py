@@ -78,7 +78,7 @@ class Protection:
         self._latch = latch or Latch()
         self._rack = Rack(channels.rack_of(config), self._latch)
         self._tracer = Tracer(self._rack)
-        self._actuator = Actuator(relay, self._relay_fault)
+        self._actuator = Actuator(relay, self._relay_fault, monotonic_s)
         self._watches = {name: VibrationWatch(name, sensor) for name, sensor in vibration.items()}
         self._slopes = {spec.name: Slope(_TEMPERATURE_SLOPE_S) for spec in config.temperature}
         self._velocity_slopes = {name: Slope() for name in self._watches}
@@ -178,6 +178,8 @@ class Protection:
 
     def watch(self) -> None:
         """Call several times a second: notices silence, and what time alone brings."""
+        with self._lock:
+            self._actuator.check()
         for sensor, reason in self._silence.sensors():
             self._blind(sensor, reason, time.perf_counter_ns())
         for sensor, reason in self._silence.models():
@@ -229,6 +231,7 @@ class Protection:
     def stop(self) -> None:
         """Planned stop with `on_stop = "trip"`: de-energise."""
         self._take(self._now_ns(), (Stop(),), time.perf_counter_ns())
+        self._actuator.settled()
 
     @property
     def protecting(self) -> bool:
@@ -331,8 +334,6 @@ class Protection:
             score = self._fresh_score(change)
             act = action if moved else "none"
             self._tell(self._report.change(change, action=act, latency_us=latency_us, score=score))
-        if action != "none":
-            self._actuator.check()
         if action == "relay_closed" and not told:
             self.note(EventKind.AUDIT, "relay.energised", "no reason to drop it stands", action=action)
 

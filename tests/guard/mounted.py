@@ -9,6 +9,7 @@ import numpy as np
 from appliance.clock import WallClock
 from appliance.config import Config, Limit, Limits
 from appliance.config import Protection as Protecting
+from appliance.guard.actuator import RELAY_SETTLES_S
 from appliance.guard.latch import Latch
 from appliance.guard.protection import Protection
 from appliance.records import Event, MachineState, Quality, Score
@@ -120,6 +121,11 @@ class Guarded:
         t0_ns = self.t_ns - 1_000_000_000
         judged = Score("de", t0_ns, self.t_ns, quality, state, value, threshold, model, delay_s=delay_s)
         self.protection.score(judged, time.perf_counter_ns())
+
+    def settle(self) -> None:
+        """Until a contact has had the time to move, and the guard has looked at it."""
+        time.sleep(RELAY_SETTLES_S)
+        self.protection.watch()
 
     @property
     def energised(self) -> bool:

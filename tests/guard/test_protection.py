@@ -114,6 +114,14 @@ class BrokenRelay(SimRelay):
         return super().read()
 
 
+class SlowRelay(SimRelay):
+    """Its contact follows the coil after 50 ms."""
+
+    def read(self) -> bool:
+        moved_ns, energised = self.edges[-1] if self.edges else (0, False)
+        return energised is (time.monotonic_ns() - moved_ns > 50_000_000)
+
+
 def test_a_relay_that_cannot_be_written_ends_the_process_with_the_trip_latched():
     relay = BrokenRelay()
     guarded = Guarded(relay=relay)
@@ -128,6 +136,7 @@ def test_a_relay_that_sticks_is_told_as_critical():
     guarded = Guarded(relay=BrokenRelay(sticks=True))
     guarded.run(1)
     guarded.run(1, VIOLENT)
+    guarded.settle()
     fault = guarded.events("relay.fault")
     assert [event.severity for event in fault] == ["critical"]
     assert "reads energised, expected de-energised" in fault[0].message
@@ -136,7 +145,22 @@ def test_a_relay_that_sticks_is_told_as_critical():
 def test_a_relay_without_read_back_is_told():
     guarded = Guarded(relay=BrokenRelay(deaf=True))
     guarded.run(1)
+    guarded.settle()
     assert "read-back failed: no answer" in guarded.events("relay.fault")[0].message
+
+
+def test_a_contact_that_takes_its_time_is_no_fault():
+    """A relay of 24 V needs 10 ms and more; read back at once, every change of it was told as critical."""
+    guarded = Guarded(relay=SlowRelay())
+    guarded.run(1)
+    guarded.protection.watch()
+    guarded.settle()
+    guarded.run(1, VIOLENT)
+    guarded.protection.watch()
+    guarded.settle()
+    guarded.protection.stop()
+    assert [edge for _, edge in guarded.relay.edges] == [True, False]
+    assert guarded.events("relay.fault") == []
 
 
 def test_reset_is_refused_while_danger_stands_and_energises_after():

@@ -183,6 +183,13 @@ def test_sysfs_must_fit_one_file(tmp_path):
     assert next_degc(thermometer) == 41.25
 
 
+@pytest.mark.parametrize("content", [b"", b"41 C", b"\xff\xfe\x80", "٤١٠٠٠".encode(), bytes(10_000)])
+def test_sysfs_of_a_file_that_is_no_number(tmp_path, content):
+    (tmp_path / "eeprom").write_bytes(content)
+    with pytest.raises(PortError, match=r"eeprom: '.{0,160}', expected a number of m°C"):
+        SysfsTemperature(str(tmp_path / "eeprom"), endless()).read()
+
+
 def test_sysfs_iio_channel(tmp_path):
     (tmp_path / "in_temp_raw").write_text("1885")
     (tmp_path / "in_temp_scale").write_text("-110.497237569")
