@@ -18,6 +18,7 @@ Whole = Annotated[int, Meta(ge=0)]
 STANDARD_GRAVITY_MPS2 = 9.80665
 """Here once more beside hw.ports: configuration and uplink import nothing of hw."""
 BlockSeconds = Annotated[float, Meta(ge=0.005, le=1.0)]
+ClockPpm = Annotated[float, Meta(ge=-200_000, le=200_000)]
 PeriodSeconds = Annotated[float, Meta(ge=0.1, le=600)]
 I2cAddress = Annotated[int, Meta(ge=0x03, le=0x77)]
 I2cBus = Annotated[
@@ -52,7 +53,7 @@ class Trouble(Struct, forbid_unknown_fields=True, frozen=True):
     """Machine time of its begin, s."""
     end_s: Positive = 1e9
     """Machine time of its end, s."""
-    amount: float = 0.0
+    amount: ClockPpm = 0.0
     """Clock drift, ppm; the other kinds do not use it."""
 
 
@@ -65,7 +66,7 @@ class BusTrouble(Struct, forbid_unknown_fields=True, frozen=True):
     """Machine time of its begin, s."""
     end_s: Positive = 1e9
     """Machine time of its end, s."""
-    amount: float = 0.0
+    amount: NotNegative = 0.0
     """slow: seconds more a transfer; corrupt: share of the bytes read."""
 
 
@@ -82,7 +83,7 @@ class SimVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="d
     """Seconds of samples in one block; a limit acts once a block."""
     range_g: Positive = 16.0
     """Full scale, ± g."""
-    clock_ppm: float = 0.0
+    clock_ppm: ClockPpm = 0.0
     """How wrong the sensor's own clock is, ppm."""
     troubles: tuple[Trouble, ...] = ()
     """Sensor troubles to play."""
@@ -114,7 +115,7 @@ class ChipVibration(Struct, forbid_unknown_fields=True, frozen=True, tag_field="
     """The sensor's name in channels and topics; unique in the file."""
     block_s: Annotated[float, Meta(ge=0.005, le=0.25)] = 0.1
     """Seconds of samples in one block; a limit acts once a block."""
-    clock_ppm: float = 0.0
+    clock_ppm: ClockPpm = 0.0
     """How wrong the chip's own clock is, ppm; on the simulated bus only."""
     troubles: tuple[BusTrouble, ...] = ()
     """Faults to play; on the simulated bus only."""

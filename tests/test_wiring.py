@@ -69,6 +69,10 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
         vibration("lis3dh", clock_ppm=3),
         [(4, "vibration[0].clock_ppm", "a clock of its own")],
     ),
+    "a clock that stands still or runs backwards": (
+        vibration("sim", clock_ppm="-1e6", troubles="[{ kind = 'clock_drift', amount = -2e6 }]"),
+        [(4, "vibration[0].clock_ppm", "from -2000"), (5, "vibration[0].troubles[0].amount", "out of")],
+    ),
     "faults for a real chip": (
         vibration("iis3dwb", troubles='[{ kind = "nack" }]'),
         [(4, "vibration[0].troubles", "1 to play on /dev/spidev0.0")],

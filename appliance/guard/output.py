@@ -21,7 +21,8 @@ def open_relay(spec: AnyRelay, model: Path = board.MODEL) -> Relay:
         model: where the kernel tells the board's name; an unknown board's pins are the owner's business.
 
     Raises:
-        ConfigError: the pin would energise the relay between reset and the start of the guard.
+        ConfigError: the pin would energise the relay between reset and the start of the guard, or one of
+            read-back or health toggle has another duty on this board.
         ApplianceError: package, chip or line cannot be had.
     """
     try:
@@ -58,6 +59,9 @@ def _check_pin(spec: GpioRelay | RpiGpioRelay, model: Path) -> None:
     else:
         line = Line(here.chips[0].label, spec.pin, spec.active_low)
     here.check_relay(line, spec.external_pull)
+    for beside in (spec.read_back, spec.health):
+        if beside is not None:
+            here.check_input(Line(line.chip, beside))
     if kept := kept_line(model):
         log.warning("relay: %s", kept)
 

@@ -42,6 +42,19 @@ def test_an_unfit_pin_is_a_fault_of_the_configuration(pi4, spec):
         open_relay(spec, pi4)
 
 
+@pytest.mark.parametrize("beside", ["read_back", "health"])
+@pytest.mark.parametrize(
+    "make", [lambda **keys: GpioRelay("pinctrl-bcm2711", 17, **keys), lambda **keys: RpiGpioRelay(17, **keys)]
+)
+def test_a_line_beside_the_relays_has_no_other_duty_either(pi4, make, beside):
+    """As an output the I2C clock would silence every sensor on that bus."""
+    with pytest.raises(ConfigError, match=r"pinctrl-bcm2711 line 3: I2C clock, .*use one of"):
+        open_relay(make(**{beside: 3}), pi4)
+    with pytest.raises(ApplianceError) as caught:
+        open_relay(make(**{beside: 5}), pi4)
+    assert not isinstance(caught.value, ConfigError), "a pull-up is no fault there"
+
+
 def test_a_pin_pulled_up_needs_the_owners_word(pi4):
     with pytest.raises(ConfigError, match="external pull-down fitted"):
         open_relay(GpioRelay("pinctrl-bcm2711", 5), pi4)
