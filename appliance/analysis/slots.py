@@ -130,8 +130,8 @@ def rollback(slots: Path, active: str) -> str:
         previous = target(slots, PREVIOUS)
         if previous is None or previous == active or target(slots, ACTIVE) != active:
             raise BundleError(
-                f"{slots}: found {target(slots, ACTIVE)} in force and {previous or 'none'} before it, expected another "
-                f"bundle before {active}; install one"
+                f"{slots}: found {target(slots, ACTIVE)} in force and {previous or 'none'} before it, "
+                f"expected another bundle before {active}; install one"
             )
         _require(slots, PREVIOUS, previous)
         _exchange(slots / ACTIVE, slots / PREVIOUS)
