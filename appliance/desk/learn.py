@@ -178,7 +178,8 @@ def _gather(take: Take, stream: SensorStream) -> Gathered:
         quiet = QUIET_SHARE * float(np.median(running.levels))
         kept = [index for index, level in enumerate(running.levels) if level >= quiet]
         running = running.only(kept)
-    progress.done(f"{taken_s:.1f} s, {len(scores)} windows, {len(running.rows)} of normal running")
+    windows = f"{len(scores)} windows{source.unusable(scores)}"
+    progress.done(f"{taken_s:.1f} s, {windows}, {len(running.rows)} of normal running")
     if not scores:
         raise LearningError(
             f"{take.name}: {taken_s:g} s of samples, expected a window of {stream.window_s:g} s at least; "

@@ -112,10 +112,10 @@ def _settings(bundle: Bundle, arguments: argparse.Namespace) -> Analysis:
 def _summary(judged: list[Score], threshold: float) -> str:
     usable = [score for score in judged if score.value is not None]
     if not usable:
-        return f"{len(judged)} windows, none usable"
+        return f"{len(judged)} windows{source.unusable(judged)}, none usable"
     values = np.array([score.value for score in usable])
     worst = usable[int(values.argmax())]
     over = float((values > threshold).mean())
-    text = f"{len(judged)} windows, score median {np.median(values):.2f}, worst {values.max():.2f}, "
-    text += f"{over:.0%} over {threshold:.2f}"
+    text = f"{len(judged)} windows{source.unusable(judged)}, score median {np.median(values):.2f}, "
+    text += f"worst {values.max():.2f}, {over:.0%} over {threshold:.2f}"
     return f"{text}; worst: {worst.top[0].words}" if worst.top and over else text

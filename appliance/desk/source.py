@@ -2,13 +2,14 @@
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from appliance.analysis.bundle import Bundle
 from appliance.errors import ApplianceError
 from appliance.guard.sensor import VibrationWatch
-from appliance.records import SampleBlock
+from appliance.records import Quality, SampleBlock, Score
 from hw import recording
 from hw.player import RecordingVibration
 from hw.ports import EndOfSource
@@ -55,3 +56,13 @@ def blocks(played: Recording, sensor: str) -> Iterator[SampleBlock]:
                 yield watch.judge(samples)[0]
     except EndOfSource:
         return
+
+
+def unusable(scores: Sequence[Score]) -> str:
+    """How many windows are NOT OK and what most of these have, as ", 3 NOT OK (samples are missing)"."""
+    found = Counter(
+        score.hypotheses[0].words if score.hypotheses else "they cannot be analysed"
+        for score in scores
+        if score.quality is Quality.NOT_OK
+    )
+    return f", {found.total()} NOT OK ({found.most_common(1)[0][0]})" if found else ""

@@ -112,6 +112,25 @@ def test_what_no_sensor_measures_is_not_ok(pump: Learnt, tmp_path: Path) -> None
     assert {line["quality"] for line in lines if 2.26 <= line["t_s"] <= 2.49} == {"not_ok"}
 
 
+def test_why_windows_are_not_ok_is_said(
+    pump: Learnt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, signal_ = tmp_path / "loose.csv", load(pump.healthy).accel.copy()
+    signal_[8_000:8_040, 1] = np.nan
+    write_csv(path, signal_, 2000, ("x", "y"))
+    lines = score(pump, tmp_path / "s.jsonl", path)
+    spoilt = sum(line["quality"] == "not_ok" for line in lines)
+    shown = capsys.readouterr().err
+    assert f"{len(lines)} windows, {spoilt} NOT OK (samples are missing), score median" in shown
+    signal_[::400] = np.nan
+    write_csv(path, signal_, 2000, ("x", "y"))
+    lines = score(pump, tmp_path / "s.jsonl", path)
+    none = f"{len(lines)} windows, {len(lines)} NOT OK (samples are missing), "
+    assert f"{none}none usable" in capsys.readouterr().err
+    assert main(["learn", str(path), "--window-s", "0.25", "--out", str(tmp_path / "b")]) == 1
+    assert f"{none}0 of normal running" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("rate_hz", [1985.0, 2015.0])
 def test_a_clock_within_one_percent_fits(pump: Learnt, tmp_path: Path, rate_hz: float) -> None:
     options = simulated.write("npz", tmp_path / "slow", load(pump.healthy).accel, rate_hz)
