@@ -19,7 +19,7 @@ SLOW = '[[vibration]]\ndriver = "adxl345"\nname = "de"\n'
 def test_every_preset_is_a_sound_file(tmp_path: Path, kind: str, zones: severity.Zones) -> None:
     config = load(written(tmp_path, f"machine.preset = '{kind}, {zones.machine}'\n"))
     _, b_c, c_d = zones.edges_mms
-    assert config.limits.velocity_mms == Limit(alert=b_c, danger=c_d, delay_s=3.0)
+    assert config.limits.velocity_mms == Limit(alert=b_c, danger=c_d)
     assert config.protection.trip_multiply == 2.0
     assert config.protection.trip_multiply_longest_s == preset.LONGEST_START_S[kind]
 
@@ -39,7 +39,7 @@ def test_keys_of_the_file_win_one_by_one(tmp_path: Path) -> None:
     text = PUMP + "[limits.velocity_mms]\nalert = 2.0\ndirection = 'over'\n"
     text += "[limits]\npeak_mps2.delay_s = 0.5\nrms_mps2.danger = 40\n[protection]\ntrip_multiply = 1\n"
     config = load(written(tmp_path, text))
-    assert config.limits.velocity_mms == Limit(alert=2.0, danger=4.5, delay_s=3.0)
+    assert config.limits.velocity_mms == Limit(alert=2.0, danger=4.5)
     assert config.limits.peak_mps2 == Limit(alert=50.0, danger=75.0, delay_s=0.5)
     assert config.limits.rms_mps2 == Limit(danger=40.0)  # no preset there: the table replaces the default
     assert config.protection.trip_multiply == 1.0
@@ -81,4 +81,4 @@ def test_the_five_lines_of_the_readme(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
     [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     assert len(example.splitlines()) == 5
-    assert load(written(tmp_path, example)).limits.velocity_mms == Limit(alert=2.8, danger=4.5, delay_s=3.0)
+    assert load(written(tmp_path, example)).limits.velocity_mms == Limit(alert=2.8, danger=4.5)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import shutil
@@ -20,6 +21,7 @@ ACTIVE, CANDIDATE, PREVIOUS = "active", "candidate", "previous"
 SLOTS = (ACTIVE, CANDIDATE, PREVIOUS)
 ANY = "*"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_NO_SWAP = (errno.EINVAL, errno.ENOSYS)
 
 
 def save(bundle: Bundle, folder: Path) -> None:
@@ -128,8 +130,8 @@ def rollback(slots: Path, active: str) -> str:
         previous = target(slots, PREVIOUS)
         if previous is None or previous == active or target(slots, ACTIVE) != active:
             raise BundleError(
-                f"{slots}: found {target(slots, ACTIVE)} in force and {previous} before it, expected another "
-                f"bundle before {active}; install one"
+                f"{slots}: found {target(slots, ACTIVE)} in force and {previous or 'none'} before it, "
+                f"expected another bundle before {active}; install one"
             )
         _require(slots, PREVIOUS, previous)
         _exchange(slots / ACTIVE, slots / PREVIOUS)
@@ -184,7 +186,8 @@ def _exchange(one: Path, other: Path) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"{os.strerror(code)}: this file system cannot swap names; choose a new name")
+        hint = ": this file system cannot swap names; choose a new name" if code in _NO_SWAP else ""
+        raise OSError(code, f"{os.strerror(code)}{hint}")
 
 
 def _point(link: Path, target: str) -> None:

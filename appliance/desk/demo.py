@@ -96,6 +96,7 @@ class Demo:
         os.environ[EPOCH_VARIABLE] = str(self._epoch_ns)
         self._link: wire.Link | None = None
         self._seen: set[int] = set()
+        self._learnt = False
         self._said_fault = False
         self.signals: list[int] = []
         """SIGINT and SIGTERM that came; the first ends `run`. None may strike inside somebody's lock."""
@@ -146,7 +147,7 @@ class Demo:
 
     def _plant(self) -> None:
         """The broker goes away before the fault shows, and comes back after the trip."""
-        if self.broker_up and self.tripped_s is None and self.machine_s > BROKER_GONE_S and self._learnt():
+        if self.broker_up and self.tripped_s is None and self.machine_s > BROKER_GONE_S and self._learnt:
             self.broker.stop()
             self.broker_up = False
             self.say("plant", "broker gone: from here on events gather on disk")
@@ -166,9 +167,6 @@ class Demo:
             event = self.subscriber.events.popleft()
             late = " (late)" if event.get("backfill") else ""
             self.say("dashboard", f"received #{event['seq']} {event['type']}{late}")
-
-    def _learnt(self) -> bool:
-        return any(score.model for score in self.state.scores) if self.state else False
 
     def _listen(self, timeout_s: float) -> None:
         """Everything the guard says, for about timeout_s."""
@@ -200,6 +198,7 @@ class Demo:
         if event.id in self._seen:
             return
         self._seen.add(event.id)
+        self._learnt |= event.type == "model.changed"
         at_s = (event.at_mono_ns - self._epoch_ns) * 1e-9
         self.machine_s = max(self.machine_s, at_s)
         self.trend.mark(at_s, event)

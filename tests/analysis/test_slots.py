@@ -99,6 +99,12 @@ def test_a_place_that_cannot_hold_a_folder_is_named(made, tmp_path):
         slots.save(made, tmp_path / "file" / "bundle")
 
 
+def test_not_every_fault_is_the_file_systems(tmp_path):
+    with pytest.raises(FileNotFoundError) as fault:
+        slots._exchange(tmp_path / "one", tmp_path / "other")
+    assert fault.value.strerror == "No such file or directory"
+
+
 LOOP = """
 import itertools, sys
 from pathlib import Path
@@ -193,7 +199,7 @@ def test_what_cannot_be_done_changes_nothing(made, other, place):
     one, two = signed(made, 1), signed(other, 2)
     slots.offer(one, place)
     for act, words in (
-        (lambda: slots.rollback(place, one.id), "expected another bundle before"),
+        (lambda: slots.rollback(place, one.id), "and none before it, expected another bundle before"),
         (lambda: slots.promote(place, two.id), "found None as candidate"),
         (lambda: slots.offer(one, place), "in force already"),
     ):

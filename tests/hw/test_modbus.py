@@ -196,7 +196,7 @@ def test_a_fault_never_takes_long(make):
     begin = time.monotonic()
     with pytest.raises(PortError):
         master.read(7, 3, 0, 2)
-    assert time.monotonic() - begin < 0.6
+    assert time.monotonic() - begin < 2.0  # 0.15 s of waiting; the rest is for a busy machine
 
 
 @pytest.mark.parametrize(

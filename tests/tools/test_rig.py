@@ -102,17 +102,35 @@ def test_the_hosts_files_are_read_only_inside():
 
 @needs_kernel
 def test_a_machine_that_does_not_end_is_cut_off():
-    before, begin_s = machines(), time.monotonic()
+    started: set[str] = set()
+    begin_s = time.monotonic()
     with pytest.raises(boot.RigError, match=r"still up after 3 s, cut off; its last words:\n(?s:.*)waiting"):
-        boot.boot(BUILT, ["/bin/sh", "-c", "echo waiting; sleep 60"], {}, 3.0)
+        boot.boot(
+            BUILT,
+            ["/bin/sh", "-c", "echo waiting; sleep 60"],
+            {},
+            3.0,
+            lambda _: started.update(machines(os.getpid())),
+        )
     assert time.monotonic() - begin_s < 10.0
-    assert machines() <= before
+    assert started
+    gone(started)
 
 
-def machines() -> set[str]:
-    """Processes of the rig's kernel: each process inside is one outside."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return {line.split()[0] for line in listed.splitlines() if str(BUILT.linux) in line}
+def machines(parent: int) -> set[str]:
+    """The rig's kernels that this process has started, each the leader of a session."""
+    listed = subprocess.run(["ps", "-eo", "ppid,pid,args"], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(maxsplit=2) for line in listed.splitlines())
+    return {pid for ppid, pid, args in rows if ppid == str(parent) and str(BUILT.linux) in args}
+
+
+def gone(sessions: set[str]) -> None:
+    """Nothing is left of these machines: each process inside is one outside, and takes a moment to end."""
+    end_s = time.monotonic() + 5.0
+    left = ["ps", "-o", "pid,stat,args", "--no-headers", "--sid", ",".join(sessions)]
+    while listed := subprocess.run(left, capture_output=True, text=True, check=False).stdout:
+        assert time.monotonic() < end_s, listed
+        time.sleep(0.05)
 
 
 @needs_kernel
@@ -141,18 +159,17 @@ def test_a_hung_guard_is_ended_by_the_watchdog():
 @needs_kernel
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_ends_what_it_started(number):
-    before = machines()
     command = [sys.executable, str(RIG / "rig"), "watchdog"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         end_s = time.monotonic() + 10.0
-        while machines() <= before:
+        while not (machine := machines(started.pid)):
             assert time.monotonic() < end_s, "no machine after 10 s"
             time.sleep(0.05)
         started.send_signal(number)
         _, said = started.communicate(timeout=10)
     assert started.returncode == 130
     assert "everything it started is ended" in said
-    assert machines() <= before
+    gone(machine)
 
 
 class Crashing:
