@@ -163,7 +163,7 @@ def main(arguments: list[str]) -> int:
         return 2
     for prefix, device in devices.items():
         print(prefix, *device.lines(), sep="\n  ")
-    if not devices:
+    if not any(device.events or device.samples for device in devices.values()):
         print(f"{arguments[0]}: no events in it; is the subscription `pdm/#`?", file=sys.stderr)
         return 2
     sound = all(device.sound for device in devices.values())

@@ -18,13 +18,14 @@ from appliance.uplink.mqtt import Connection
 from appliance.uplink.outbox import Key, Row
 from appliance.uplink.packets import Received, TooLarge, Will
 from appliance.uplink.payloads import cloud_event, event_payload
-from appliance.uplink.reasons import Lost, Policy
+from appliance.uplink.reasons import Lost, Policy, remedy
 from appliance.uplink.topics import TOPICS, Status, prefix
 
 log = logging.getLogger(__name__)
 
 PACKET_TOO_LARGE = 0x95
 PAYLOAD_INVALID = 0x99
+_FIRST_ERROR = 0x80
 _PROVEN_S = 10.0
 _STALL_S = 30.0
 _SILENCES = 2
@@ -257,6 +258,8 @@ class Broker:
             _, key = self._unanswered.pop(mid, (0.0, None))
             if key:
                 found.append((key, reason))
+            elif reason >= _FIRST_ERROR:
+                log.warning("broker: a message was refused with 0x%02x%s", reason, remedy(reason))
         return found
 
     def forget_events(self) -> None:

@@ -3,10 +3,16 @@
 import contextlib
 import socket
 import ssl
+from typing import Literal
 
 from paho.mqtt.client import Client
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 _CONNACK = 0x20
+_FIRST_ERROR = 0x80
 
 
 class SocketClient(Client):
@@ -20,6 +26,22 @@ class SocketClient(Client):
     read_to_end = True
     fault: OSError | None = None
     greeted = False
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        """A refusal by a code that the standard has for other packets is one too; paho ends the connection.
+
+        Mosquitto answers so, with 0x95, what is larger than its message_size_limit (2.0.11).
+        """
+        packet = self._in_packet["packet"]
+        if len(packet) < 3 or packet[2] < _FIRST_ERROR:
+            return super()._handle_pubackcomp(cmd)
+        reason = ReasonCode(PacketTypes.PUBACK)
+        reason.value = packet[2]
+        mid = int.from_bytes(packet[:2], "big")
+        with self._out_message_mutex:
+            if mid not in self._out_messages:
+                return MQTTErrorCode.MQTT_ERR_SUCCESS
+            return self._do_on_publish(mid, reason, Properties(PacketTypes.PUBACK))  # type: ignore[no-untyped-call]
 
     def _create_socket(self) -> socket.socket:
         if self.given is None:

@@ -28,7 +28,7 @@ from appliance.uplink.host import disk_free_mb
 from appliance.uplink.live import Live
 from appliance.uplink.outbox import Key, Outbox
 from appliance.uplink.pace import Pace
-from appliance.uplink.reasons import Lost
+from appliance.uplink.reasons import Lost, remedy
 from appliance.uplink.samples import Samples
 from appliance.uplink.sparkplug import Sparkplug
 from appliance.uplink.sparkplug_backlog import Backlog
@@ -212,7 +212,8 @@ class _Uplink:
                 self._samples.answered(key, reason, now_s)
                 continue
             if reason >= FIRST_ERROR:
-                log.warning("broker: event %d refused with 0x%02x: kept, offered again later", key[1], reason)
+                words = "broker: event %d refused with 0x%02x%s: kept, offered again later"
+                log.warning(words, key[1], reason, remedy(reason))
             self._drain.answered(key, reason, now_s)
 
     def _spare_disk(self, now_s: float) -> None:

@@ -83,6 +83,7 @@ def test_devices_are_judged_apart(tmp_path):
         f"{PREFIX}/event/alarm " + '{"id": 1, "seq": null, "type": "a"}',
         f"{PREFIX}/telemetry " + '{"id": null}',
         f"{PREFIX}/health 7",
+        health(),
         f"{PREFIX}/health " + '{"evicted_events": null}',
     ],
 )

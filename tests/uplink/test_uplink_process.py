@@ -158,6 +158,22 @@ def test_an_access_list_that_denies_a_topic_parks_the_row_and_lets_others_throug
     plant.close()
 
 
+def test_a_size_limit_that_the_broker_does_not_tell_parks_what_is_above_and_lets_others_through(
+    mosquitto, tmp_path, caplog
+):
+    broker = mosquitto("allow_anonymous true\nmax_queued_messages 1000\nmessage_size_limit 400")
+    plant = Plant(broker.port)
+    store = Store(tmp_path / "events.db")
+    large, small = (e.id for e in store.accept([event(EventKind.TRIP, "l" * 240), event()]))
+    with running(config(tmp_path, broker.port, health_period_s=0.2)):
+        eventually(lambda: small in plant.events())
+        eventually(lambda: "a message was refused with 0x95; a packet of ours is too large" in caplog.text)
+        eventually(lambda: f"event {large} refused with 0x95; a packet of ours is too large" in caplog.text)
+    assert "what is not MQTT" not in caplog.text
+    assert large in [row.key[1] for row in Outbox(tmp_path / "events.db").pending({}, 10)]
+    plant.close()
+
+
 def test_a_password_file_that_cannot_be_read_is_a_fault_of_the_configuration(tmp_path):
     way = Uplink(username="dev", password_file=tmp_path / "missing")
     config = Config(state_dir=tmp_path, run_dir=tmp_path, uplink=way)
