@@ -12,6 +12,7 @@ from appliance.analysis.autoencoder import F32, Progress
 from appliance.analysis.memory import Memory
 from appliance.analysis.quantize import QuantizedModel, quantize
 from appliance.analysis.standard import Standard
+from appliance.analysis.steadiness import CONDITION_WINDOWS
 from appliance.analysis.tail import RATE, Tail
 from appliance.analysis.tail import fit as fit_tail
 from appliance.analysis.tail import threshold as threshold_of
@@ -105,21 +106,22 @@ def learn(
         LearningError: too few windows, values that are not numbers, or data that do not move.
     """
     X = _checked(matrices, features)
-    transform = standard.fit(X, features)
+    rows = _even(matrices)
+    transform = standard.fit(X[rows], features)
     Z = _moving(transform(X))
     folds = np.concatenate([_blocks(len(matrix), index) for index, matrix in enumerate(matrices)])
     unseen = np.empty_like(Z)
     share = 1 / (FOLDS + 1)
     for fold in range(FOLDS):
         held = folds == fold
-        _, model = _network(Z[~held], train, seed + fold, _part(progress, fold * share, share))
+        _, model = _network(Z[rows[~held[rows]]], train, seed + fold, _part(progress, fold * share, share))
         unseen[held] = model.forward(Z[held])
     scale = _spread(Z - unseen)
     held_out = _score(Z, unseen, scale)
     stretches = _stretches(matrices)
     tail = fit_tail(held_out, stretches)
     threshold = threshold_of(tail, held_out)
-    layers, model = _network(Z, train, seed + FOLDS, _part(progress, FOLDS * share, share))
+    layers, model = _network(Z[rows], train, seed + FOLDS, _part(progress, FOLDS * share, share))
     return Baseline(
         features=tuple(features),
         standard=transform,
@@ -180,6 +182,18 @@ def _moving(Z: F32) -> F32:
             "check that the sensor is alive, the machine runs and the unit is right"
         )
     return Z
+
+
+def _even(matrices: Sequence[F32]) -> NDArray[np.intp]:
+    """All windows by index; those of a condition that was run seldom several times over.
+
+    What is run for one minute in ten is as normal as the rest, but no median, spread or mean error says so.
+    """
+    sizes = [len(matrix) for matrix in matrices]
+    times = [max(sizes) // size if size >= CONDITION_WINDOWS else 1 for size in sizes]
+    starts = np.cumsum([0, *sizes])
+    parts = zip(starts, sizes, times, strict=False)
+    return np.concatenate([np.tile(np.arange(start, start + size), count) for start, size, count in parts])
 
 
 def _blocks(n: int, recording: int) -> NDArray[np.intp]:

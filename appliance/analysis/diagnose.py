@@ -260,8 +260,8 @@ def _blades(lines: Lines, normal: Normal) -> list[Hypothesis]:
 
 
 def _lubrication(lines: Lines, normal: Normal, *, doubt: bool) -> list[Hypothesis]:
-    value, was = lines.figures[NOISE], normal.get(NOISE)
-    if was is None or value < LOUDER * was[1]:
+    value, was = lines.figures.get(NOISE), normal.get(NOISE)
+    if value is None or was is None or value < LOUDER * was[1]:
         return []
     strength = min(0.7, 0.35 + 0.45 * log2(value / was[1])) * (0.4 if doubt else 1.0)
     louder = f"noise at high frequencies {value / was[1]:.1f}× its normal"

@@ -30,6 +30,8 @@ MESH_STANDS_OUT = 2.0
 """A mesh whose teeth are not given is so many times as high as three in four lines around its sidebands."""
 
 NOISE, MESH, MESH_SIDEBANDS, BLADE, IMPACTS = "noise", "mesh", "mesh sidebands", "blade pass", "impacts"
+NOISE_HZ = 300.0
+"""Below, the upper octave holds the orders of the shaft and what they drive, not the noise of friction."""
 UNITS = {IMPACTS: "m/s²", NOISE: "m/s²/√Hz", MESH: "m/s²", MESH_SIDEBANDS: "m/s²"}
 """Units of figures; all others are velocity, mm/s."""
 
@@ -43,8 +45,9 @@ def name_of(order: float) -> str:
 class Lines:
     """What was found at known frequencies. figures: by name, of the worst axis, in UNITS.
 
-    figures holds `noise`, and where the speed is known velocity at ORDERS ("1×", as far as the rate reaches),
-    `blade pass`, `mesh` and its sidebands. mesh_order: which multiple of the shaft the mesh is, 0 if none.
+    figures holds `noise` unless the rate is too low, and where the speed is known velocity at ORDERS ("1×",
+    as far as the rate reaches), `blade pass`, `mesh` and its sidebands. mesh_order: which multiple of the
+    shaft the mesh is, 0 if none.
     by_axis_mms: velocity at 1×, 2×, 3×, shape (axes, 3). shared: orders that are also something else's.
     """
 
@@ -62,7 +65,7 @@ def read(power: F32, rate_hz: float, n: int, speed_hz: float | None, geometry: G
     """
     first, last = bins_of((USABLE * rate_hz / 2, USABLE * rate_hz), rate_hz, n)
     density = np.median(power[:, first:last], axis=1) * n / rate_hz / np.log(2)  # median of χ² with 2 degrees
-    figures = {NOISE: float(np.sqrt(density.mean()))}
+    figures = {NOISE: float(np.sqrt(density.mean()))} if USABLE * rate_hz / 2 >= NOISE_HZ else {}
     if speed_hz is None or speed_hz < 4 * NARROWEST_BINS * rate_hz / n:
         return Lines(None, figures)
     spectrum = _Spectrum(power, rate_hz / n, speed_hz)

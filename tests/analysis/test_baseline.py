@@ -23,6 +23,16 @@ def test_several_conditions_make_one_normal(extractor, windows):
     assert both.windows == (60, 60)
 
 
+@pytest.mark.parametrize("seldom", [20, 60])
+def test_a_condition_seldom_run_is_as_normal_as_the_others(extractor, windows, seldom):
+    learnt = baseline.learn([windows(300, 1), windows(seldom, 2, load=3.0)], extractor.features)
+    for load in (1.0, 3.0):
+        assert np.mean(learnt.scores(windows(100, 12, load=load)) > learnt.threshold) <= 0.1
+        fault = windows(40, 13, tone_hz=310, amplitude=0.5 * load, load=load)
+        assert np.mean(learnt.scores(fault) > learnt.threshold) >= 0.95
+    assert learnt.windows == (300, seldom)
+
+
 def test_25_windows_are_enough_for_a_usable_threshold(extractor, windows):
     learnt = baseline.learn([windows(25, 1)], extractor.features)
     assert np.mean(learnt.scores(windows(200, 21)) > learnt.threshold) <= 0.05

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from appliance.analysis.diagnose import diagnose
 from appliance.analysis.lines import BLADE, IMPACTS, MESH, MESH_SIDEBANDS, NOISE, UNITS, read
 from appliance.analysis.spectrum import hann_spectrum, power
 from appliance.analysis.waveform import centred
@@ -37,6 +38,15 @@ def test_velocity_of_each_order_of_the_worst_axis():
 def test_the_floor_is_a_density_whatever_tones_there_are():
     assert lines(tone(1, 5.0), floor=0.01).figures[NOISE] == pytest.approx(0.01, rel=0.05)
     assert set(UNITS) == {NOISE, MESH, MESH_SIDEBANDS, IMPACTS}
+
+
+@pytest.mark.parametrize(("rate_hz", "told"), [(50.0, False), (800.0, False), (1344.0, True)])
+def test_a_slow_sensor_hears_no_noise_of_friction(rate_hz, told):
+    accel = np.random.default_rng(1).normal(0, 1.0, (1, 256)).astype(np.float32)
+    found = read(power(hann_spectrum(centred(accel))), rate_hz, 256, None, Geometry())
+    assert (NOISE in found.figures) is told
+    faults = diagnose(found, None, {NOISE: (1e-9, 1e-9)}, Geometry(), compared=False)
+    assert [one.fault for one in faults] == ["lubrication"] * told
 
 
 def test_without_a_speed_there_are_no_orders():
