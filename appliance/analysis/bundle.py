@@ -1,6 +1,7 @@
 """A bundle: a folder of model.tflite, manifest.toml, card.md and SHA256SUMS, verified whole at every load."""
 
 import hashlib
+import stat
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,7 +164,7 @@ def load(folder: Path) -> Bundle:
     Raises BundleError: names the file and key, what was found, what was expected and what to do.
     """
     signed = (SIGNATURE,) if (folder / SIGNATURE).exists() else ()
-    files = {name: _file(folder / name) for name in (*SUMMED, SUMS, *signed)}
+    files = {name: read(folder / name, "a file of the bundle") for name in (*SUMMED, SUMS, *signed)}
     try:
         return verified(files)
     except BundleError as fault:
@@ -270,16 +271,18 @@ def _vector(text: str) -> I8:
     return np.frombuffer(bytes.fromhex(text), np.int8)
 
 
-def _file(path: Path) -> bytes:
+def read(path: Path, expected: str) -> bytes:
+    """Content of a regular file of at most LARGEST_FILE bytes. Raises BundleError, with what is expected."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise BundleError(
-                f"{path}: found {path.stat().st_size} bytes, expected at most {LARGEST_FILE}; restore it"
-            )
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
+            size = f"{found.st_size} bytes" if stat.S_ISREG(found.st_mode) else "no regular file"
+            wanted = f"{expected}, {LARGEST_FILE} bytes at most"
+            raise BundleError(f"{path}: found {size}, expected {wanted}; {_REMEDY}")
         return path.read_bytes()
     except OSError as fault:
         raise BundleError(
-            f"{path}: cannot be read ({fault.strerror}), expected a file of the bundle; {_REMEDY}"
+            f"{path}: cannot be read ({fault.strerror}), expected {expected}; {_REMEDY}"
         ) from fault
 
 

@@ -170,16 +170,7 @@ def _offered(path: Path, folder: Path) -> Bundle:
     """The bundle in a folder, or in a delta against one of the slots."""
     if path.is_dir():
         return bundles.load(path)
-    try:
-        if path.stat().st_size > bundles.LARGEST_FILE:
-            raise BundleError(
-                f"{path}: found {path.stat().st_size} bytes, expected a bundle or a delta of one"
-            )
-        data = path.read_bytes()
-    except OSError as fault:
-        raise BundleError(
-            f"{path}: cannot be read ({fault.strerror}), expected a bundle or a delta; correct it"
-        ) from fault
+    data = bundles.read(path, "a bundle or a delta")
     try:
         return delta.apply(data, list(intake.parents(folder, print)))
     except BundleError as fault:

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import tomllib
 
 import numpy as np
@@ -95,8 +96,17 @@ def test_a_missing_folder_and_an_oversized_file_are_named(folder, tmp_path):
         bundles.load(tmp_path / "nowhere")
     with (folder / bundles.MODEL).open("ab") as file:
         file.truncate(bundles.LARGEST_FILE + 1)
-    with pytest.raises(BundleError, match="expected at most"):
+    with pytest.raises(
+        BundleError, match="found 8388609 bytes, expected a file of the bundle, 8388608 bytes"
+    ):
         bundles.load(folder)
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
+def test_what_never_ends_is_not_read(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BundleError, match=f"{name}: found no regular file, expected a delta"):
+        bundles.read(tmp_path / name, "a delta")
 
 
 def put(*path_and_value):
