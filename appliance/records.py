@@ -277,7 +277,8 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     trip_latency_us: of the last trip, block in memory -> relay line written.
     log_seq, log_sha256: the last line of the event log, its head.
     at_boot_ns, time_error_ms: as in Event. written_bytes: what the guard has had written to disk.
-    reasons: why the relay is not energised. bypasses: so many since the box was made.
+    reasons: why the relay is not energised. relay_fault: what its read-back says otherwise, or said within
+        the last minute. bypasses: so many since the box was made.
     """
 
     at_mono_ns: int
@@ -308,6 +309,7 @@ class GuardState(msgspec.Struct, frozen=True, tag=True):
     at_boot_ns: int = 0
     time_error_ms: float | None = None
     written_bytes: int = 0
+    relay_fault: str = ""
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):

@@ -38,6 +38,8 @@ def _page(state: GuardState) -> Iterator[str]:
     yield f"level    {state.level.name}{' - TRIPPED, reset needed' if state.tripped else ''}"
     yield f"relay    {relay}"
     yield from (f"because  {reason}" for reason in state.reasons)
+    if state.relay_fault:
+        yield f"RELAY    {state.relay_fault}"
     if state.bypass:
         yield f"BYPASS   {_bypass(state.bypass, state.at_mono_ns)}"
     yield f"machine  {state.machine.value}"

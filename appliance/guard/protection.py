@@ -256,6 +256,7 @@ class Protection:
                 level=rack.engine.level,
                 tripped=rack.tripped,
                 relay_energised=self._actuator.energised,
+                relay_fault=self._actuator.fault,
                 machine=rack.engine.state.machine,
                 channels=rack.channels(),
                 clocks=tuple(watch.clock_health() for watch in self._watches.values()),
@@ -364,14 +365,8 @@ class Protection:
         result = "passed: the relay dropped" if passed else "FAILED: the relay did not drop"
         severity: Severity = "info" if passed else "critical"
         words = f"proof test by {request.who} ({request.why}) {result}"
-        self.note(
-            EventKind.AUDIT,
-            "relay.proof_tested",
-            words,
-            severity=severity,
-            who=request.who,
-            why=request.why,
-        )
+        who, why = request.who, request.why
+        self.note(EventKind.AUDIT, "relay.proof_tested", words, severity=severity, who=who, why=why)
         return Reply(ok=passed, message=f"proof test {result}")
 
     def _fresh_score(self, change: Change) -> Score | None:

@@ -80,7 +80,14 @@ class Live:
         if state is None:
             return
         channels = tuple((c.channel, c.level, c.ok, c.acknowledged, c.shelved) for c in state.channels)
-        protection = (state.reasons, state.bypass, state.groups, state.multiplying, state.proof_test_due)
+        protection = (
+            state.reasons,
+            state.bypass,
+            state.groups,
+            state.multiplying,
+            state.proof_test_due,
+            state.relay_fault,
+        )
         shown = (payloads.level(state), state.machine, state.relay_energised, channels, *protection)
         if shown != self._shown_state or now_s >= self._state_due_s:
             self._shown_state = shown

@@ -132,6 +132,7 @@ def state_payload(state: GuardState, backlog: int, oldest_s: int) -> State:
         oldest_s=oldest_s,
         since=_millis(state, of_them(began)) if began else UNSET,
         reasons="; ".join(state.reasons),
+        relay_fault=state.relay_fault,
         bypassed=bypass is not None,
         bypass_who=bypass.who if bypass else UNSET,
         bypass_why=bypass.why if bypass else UNSET,

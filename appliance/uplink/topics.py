@@ -126,6 +126,7 @@ class State(Struct, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     reasons: Annotated[str, Meta(description="why the relay is not energised; empty while it is")]
+    relay_fault: Annotated[str, Meta(description="what its read-back says otherwise; empty while it agrees")]
     bypassed: Annotated[bool, Meta(description="no trip is begun; what is tripped stays tripped")]
     bypass_who: str | UnsetType = UNSET
     bypass_why: str | UnsetType = UNSET

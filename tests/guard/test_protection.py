@@ -139,6 +139,7 @@ def test_a_relay_that_sticks_is_told_as_critical():
     guarded.settle()
     fault = guarded.events("relay.fault")
     assert [event.severity for event in fault] == ["critical"]
+    assert fault[0].message.endswith(guarded.protection.state().relay_fault)
     assert "reads energised, expected de-energised" in fault[0].message
 
 

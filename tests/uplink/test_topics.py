@@ -37,8 +37,8 @@ ADDED = {
         "fault2", "fault2_strength", "fault2_evidence", "fault3", "fault3_strength", "fault3_evidence",
     },
     "state": {
-        "ts_err_ms", "machine", "reasons", "bypassed", "bypass_who", "bypass_why", "bypass_until", "groups",
-        "zone", "acknowledged", "unacknowledged", "shelved", "multiplying", "proof_test_due",
+        "ts_err_ms", "machine", "reasons", "relay_fault", "bypassed", "bypass_who", "bypass_why",
+        "bypass_until", "groups", "zone", "acknowledged", "unacknowledged", "shelved", "multiplying", "proof_test_due",
     },
     "info": {"zone_edges_mm_s"},
     "telemetry": {"ts_err_ms"},
