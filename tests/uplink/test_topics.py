@@ -38,7 +38,8 @@ ADDED = {
     },
     "state": {
         "ts_err_ms", "machine", "reasons", "relay_fault", "bypassed", "bypass_who", "bypass_why",
-        "bypass_until", "groups", "zone", "acknowledged", "unacknowledged", "shelved", "multiplying", "proof_test_due",
+        "bypass_until", "groups", "zone", "acknowledged", "unacknowledged", "shelved", "multiplying",
+        "proof_test_due",
     },
     "info": {"zone_edges_mm_s"},
     "telemetry": {"ts_err_ms"},
