@@ -77,8 +77,9 @@ class Conversion:
 
     def _array(self, expected: inspect.VarTupleType, raw: object, keys: Keys, default: object) -> object:
         if not isinstance(raw, list):
-            message = f"{shown(raw)} {found(raw)}; expected an array of tables; write [[{dotted(keys)}]]"
-            return self._replace(keys, message, default)
+            want = in_words(expected)
+            remedy = f"write [[{dotted(keys)}]]" if want == "an array of tables" else "write it in brackets"
+            return self._replace(keys, f"{shown(raw)} {found(raw)}; expected {want}; {remedy}", default)
         least = expected.min_length or 0
         if len(raw) < least:
             message = f"{len(raw)} entries; expected at least {least}; add one, or leave the key out"

@@ -58,8 +58,8 @@ def in_words(expected: inspect.Type) -> str:  # noqa: PLR0911 - a table of types
             return "a path"
         case inspect.StrType(min_length=least):
             return "text that is not empty" if least else "text"
-        case inspect.VarTupleType():
-            return "an array of tables"
+        case inspect.VarTupleType(item_type=item):
+            return "an array of tables" if "a table" in in_words(item) else f"an array of {in_words(item)}"
         case _:
             return "a table"
 

@@ -151,6 +151,14 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
         PRESET + "limits.velocity_mms.danger = 2\n",
         [(2, "limits.velocity_mms.alert", "2.8 is not below danger 2")],
     ),
+    "one member as text": (
+        TWO + "[[trip]]\nname = 'b'\nvote = '1oo2'\nmembers = 'de.peak'\n",
+        [(13, "trip[0].members", "expected an array of text; write it in brackets")],
+    ),
+    "no members at all": (
+        TWO + "[[trip]]\nname = 'b'\nvote = '1oo2'\n",
+        [(10, "trip[0].members", "missing; expected an array of text")],
+    ),
     "a member that is no channel": (
         TWO + trip("'de.peak', 'nde.peek'", "2oo2"),
         [(13, "trip[0].members[1]", "did you mean 'nde.peak'?")],
