@@ -1,5 +1,6 @@
 """tools/train: a bundle and its report from recordings, the choice of widths, a base that is reproduced."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -54,7 +55,8 @@ def trained(recordings, tmp_path_factory):
     os.environ["PATH"] = f"{compiler.parent}:{before}"
     try:
         how = ["--window-s", "0.25", "--out", str(folder / "made"), "--key", str(folder / "vendor.key")]
-        assert main(["bundle", *normal, "--faulty", faulty, *how, "--serial", "7"]) == 0
+        with (folder / "said").open("w") as said, contextlib.redirect_stdout(said):
+            assert main(["bundle", *normal, "--faulty", faulty, *how, "--serial", "7"]) == 0
     finally:
         os.environ["PATH"] = before
     return folder
@@ -65,6 +67,7 @@ def test_it_is_an_ordinary_signed_bundle(trained, recordings, tmp_path):
     key = signature.own_key(trained / "vendor.key")
     origin = bundle.manifest.origin
     assert (origin.signer, origin.serial) == (signature.public_key(key), 7)
+    assert f"signed by {origin.signer}\n" in (trained / "said").read_text()
     assert signature.is_by(bundle.files["SHA256SUMS"], bundle.files["SHA256SUMS.sig"], origin.signer)
     assert [one.name for one in bundle.manifest.recordings] == ["one.wav", "two.npz"]
     (_, faulty), log = recordings, tmp_path / "scores.jsonl"

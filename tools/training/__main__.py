@@ -95,7 +95,9 @@ def _bundle(chosen: argparse.Namespace) -> Bundle:
 
 def _saved(bundle: Bundle, chosen: argparse.Namespace) -> Bundle:
     if chosen.key is not None:
-        bundle = provenance.issue(bundle, signature.own_key(chosen.key), serial=chosen.serial)
+        key = signature.own_key(chosen.key)
+        bundle = provenance.issue(bundle, key, serial=chosen.serial)
+        print(f"{chosen.out}: signed by {signature.public_key(key)}")
     slots.save(bundle, chosen.out)
     return bundle
 
