@@ -4,7 +4,6 @@ Judged on simulated machines that no base was trained on, and on the ADI motor a
 two seconds, so its base is trained for windows of 0.25 s in the same run.
 """
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from appliance.analysis.calibration import Population
 from appliance.analysis.features import Extractor
 from appliance.config import Fault
 from tools import datapile
-from tools.measures import Fitted, fit_peer
+from tools.measures import Fitted, fit_peer, peers_are_here
 from tools.training import base, machines
 
 F32 = np.ndarray
@@ -115,7 +114,7 @@ def _table(
 
     for windows, (known, factor) in calibrated.items():
         row("base, calibrated", windows, lambda X, known=known, factor=factor: _fitted(X, known, factor))
-        for peer in _peers():
+        for peer in PEERS if peers_are_here() else ():
             row(f"{peer}, our f.", windows, lambda X, peer=peer: _peer(X, extractor, peer))
     for windows in own:
         row("own, learnt from them", windows, lambda X: _own(X, extractor))
@@ -129,13 +128,6 @@ def _fitted(X: F32, known: Population, factor: float) -> Fitted:
 def _own(X: F32, extractor: Extractor) -> Fitted:
     learnt = baseline.learn([X], extractor.features)
     return Fitted(learnt.threshold, learnt.scores)
-
-
-def _peers() -> Sequence[str]:
-    if importlib.util.find_spec("sklearn") is not None:
-        return PEERS
-    print("  scikit-learn is not installed: peers left out; pip install '.[bench]' to see them")
-    return ()
 
 
 def _peer(X: F32, extractor: Extractor, name: str) -> Fitted:

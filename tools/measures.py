@@ -1,5 +1,6 @@
 """How a detector is measured: AUC, false and true positive rates at the threshold it set itself."""
 
+import functools
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,10 +70,18 @@ def fit_peer(fit: "peers.Fit", parts: Sequence[Floats], seed: int) -> Fitted:
     return Fitted(float(peers.held_out(detector, X, folds, seed).max()), detector(X, seed))
 
 
+@functools.cache
+def peers_are_here() -> bool:
+    """Whether scikit-learn is; says so once where it is not."""
+    here = importlib.util.find_spec("sklearn") is not None
+    if not here:
+        print("  scikit-learn is not installed: peers left out; pip install '.[bench]' to see them")
+    return here
+
+
 def rivals_of(train: Sequence[Floats], level: Callable[[Any], Floats]) -> Iterator[tuple[str, Fitted]]:
     """Every peer on these feature matrices, in the units that are compared."""
-    if importlib.util.find_spec("sklearn") is None:
-        print("  scikit-learn is not installed: peers left out; pip install '.[bench]' to see them")
+    if not peers_are_here():
         return
     from tools import peers  # noqa: PLC0415 - the only part that needs scikit-learn
 

@@ -6,7 +6,6 @@ blocks in time). Ours is the threshold that the bundle carries. Random detectors
 """
 
 import argparse
-import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from appliance.analysis.features import Extractor
 from appliance.analysis.scorer import Scorer
 from tools import changed, datapile, first_minute, lives, tables
 from tools.datapile import F32, Recording
-from tools.measures import Fitted, fit_peer, row
+from tools.measures import Fitted, fit_peer, peers_are_here, row
 
 if TYPE_CHECKING:
     from tools import peers
@@ -103,8 +102,7 @@ def rivals(
     cut: Cut, train: Sequence[Sequence[F32]], seeds: Sequence[int]
 ) -> Iterator[tuple[str, list[Fitted]]]:
     """Every peer on both feature sets, one detector a seed where it is random."""
-    if importlib.util.find_spec("sklearn") is None:
-        print("  scikit-learn is not installed: peers left out; pip install '.[bench]' to see them")
+    if not peers_are_here():
         return
     from tools import peers  # noqa: PLC0415 - the only part that needs scikit-learn
 
