@@ -127,7 +127,7 @@ class Lsm6dsoVibration(ChipVibration, forbid_unknown_fields=True, frozen=True, t
 
     bus: AnyBus = "/dev/i2c-1"
     """Where it is wired; 6664 Hz needs SPI."""
-    address: I2cAddress = 0x6A
+    address: Annotated[Literal[0x6A, 0x6B], Meta(description="0x6A or 0x6B")] = 0x6A
     """On I2C: 0x6A or 0x6B."""
     rate_hz: Literal[833, 1666, 3332, 6664] = 3332
     """Nominal samples per second."""
@@ -154,7 +154,7 @@ class Adxl345Vibration(ChipVibration, forbid_unknown_fields=True, frozen=True, t
 
     bus: AnyBus = "/dev/i2c-1"
     """Where it is wired."""
-    address: I2cAddress = 0x53
+    address: Annotated[Literal[0x53, 0x1D], Meta(description="0x53 or 0x1D")] = 0x53
     """On I2C: 0x53 or 0x1D."""
     rate_hz: Literal[100, 200, 400, 800, 1600, 3200] = 800
     """Nominal samples per second."""
@@ -170,7 +170,7 @@ class Lis3dhVibration(ChipVibration, forbid_unknown_fields=True, frozen=True, ta
 
     bus: AnyBus = "/dev/i2c-1"
     """Where it is wired."""
-    address: I2cAddress = 0x18
+    address: Annotated[Literal[0x18, 0x19], Meta(description="0x18 or 0x19")] = 0x18
     """On I2C: 0x18 or 0x19."""
     rate_hz: Literal[100, 200, 400, 1344] = 1344
     """Nominal samples per second."""
@@ -183,7 +183,7 @@ class Adxl355Vibration(ChipVibration, forbid_unknown_fields=True, frozen=True, t
 
     bus: I2cBus = "/dev/i2c-1"
     """Where it is wired."""
-    address: I2cAddress = 0x1D
+    address: Annotated[Literal[0x1D, 0x53], Meta(description="0x1D or 0x53")] = 0x1D
     """0x1D or 0x53."""
     rate_hz: Literal[125, 250, 500, 1000, 2000, 4000] = 2000
     """Nominal samples per second; bandwidth is a quarter of it."""
@@ -250,14 +250,14 @@ class ChipTemperature(Struct, forbid_unknown_fields=True, frozen=True, tag_field
 class Tmp117Temperature(ChipTemperature, forbid_unknown_fields=True, frozen=True, tag="tmp117"):
     """TMP117 or TMP119: ±0.1 °C."""
 
-    address: I2cAddress = 0x48
+    address: Annotated[int, Meta(ge=0x48, le=0x4B, description="0x48 to 0x4B")] = 0x48
     """0x48 to 0x4B."""
 
 
 class Mcp9808Temperature(ChipTemperature, forbid_unknown_fields=True, frozen=True, tag="mcp9808"):
     """MCP9808. Mind that a LIS3DH may sit at the same address."""
 
-    address: I2cAddress = 0x19
+    address: Annotated[int, Meta(ge=0x18, le=0x1F, description="0x18 to 0x1F")] = 0x19
     """0x18 to 0x1F."""
 
 
@@ -273,7 +273,7 @@ class Mlx90614Temperature(ChipTemperature, forbid_unknown_fields=True, frozen=Tr
 class Lm75Temperature(ChipTemperature, forbid_unknown_fields=True, frozen=True, tag="lm75"):
     """LM75, TMP75 or TMP102: it cannot be identified, only found plausible."""
 
-    address: I2cAddress = 0x48
+    address: Annotated[int, Meta(ge=0x48, le=0x4F, description="0x48 to 0x4F")] = 0x48
     """0x48 to 0x4F."""
     bits: Literal[9, 11, 12] = 9
     """Of the temperature: 9 (LM75), 11 (LM75A, LM75B), 12 (TMP102, TMP75)."""

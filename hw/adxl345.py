@@ -15,7 +15,6 @@ from hw.bus import U8, Clock
 from hw.ports import PortError
 from hw.registers import Access, Burst, Registers
 
-ADDRESSES = (0x53, 0x1D)
 IDS = {0xE5: "ADXL345"}
 DEPTH = 32
 SERVICE = 8

@@ -15,7 +15,6 @@ from hw.bus import U8, Clock
 from hw.ports import PortError
 from hw.registers import Access, Registers
 
-ADDRESSES = (0x1D, 0x53)
 DEPTH = 32
 SERVICE = 12
 SAMPLE = 9

@@ -14,7 +14,6 @@ from hw.bus import Clock
 from hw.ports import PortError
 from hw.registers import Access, Burst, Registers
 
-ADDRESSES = (0x18, 0x19)
 IDS = {0x33: "LIS3DH"}
 DEPTH = 32
 SERVICE = 12

@@ -8,7 +8,6 @@ from hw.bus import Clock, I2c
 from hw.i2c_thermometer import I2cThermometer, agreed
 from hw.ports import PortError
 
-ADDRESSES = range(0x48, 0x50)
 TEMPERATURE = 0x00
 BITS = {9: "LM75", 11: "LM75B", 12: "TMP102"}
 RANGE_DEGC = (-55.0, 125.0)

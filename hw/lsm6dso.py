@@ -17,7 +17,6 @@ from hw.registers import Access, Registers
 
 I8 = NDArray[np.int8]
 
-ADDRESSES = (0x6A, 0x6B)
 IDS = {0x6C: "LSM6DSO, LSM6DSOX", 0x6B: "ISM330DHCX, LSM6DSR"}
 DEPTH = 512
 SERVICE = 64

@@ -9,7 +9,6 @@ from hw.bus import Clock, I2c
 from hw.i2c_thermometer import I2cThermometer, agreed
 from hw.ports import PortError
 
-ADDRESSES = range(0x18, 0x20)
 AMBIENT, MANUFACTURER, DEVICE = 0x05, 0x06, 0x07
 MANUFACTURER_ID, DEVICE_ID = 0x0054, 0x04
 DEGC_PER_COUNT = 0.0625

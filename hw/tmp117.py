@@ -8,7 +8,6 @@ from hw.bus import Clock, I2c
 from hw.i2c_thermometer import I2cThermometer, agreed
 from hw.ports import PortError
 
-ADDRESSES = range(0x48, 0x4C)
 TEMPERATURE, DEVICE_ID = 0x00, 0x0F
 DEGC_PER_COUNT = 0.0078125
 IDS = {0x0117: "TMP117", 0x2117: "TMP119"}

@@ -46,6 +46,13 @@ BROKEN: dict[str, tuple[str, list[tuple[int, str, str]]]] = {
         vibration("digitizer", **DIGITIZER | {"rate_hz": "nan", "scale_mps2": 0.0}),
         [(5, "vibration[0].rate_hz", "nan is out"), (6, "vibration[0].scale_mps2", "a number above 0")],
     ),
+    "an address that the part cannot have": (
+        vibration("lsm6dso", address="0x53") + temperature("tmp117", address="0x4C"),
+        [
+            (4, "vibration[0].address", "83 is not one of them; expected 0x6A or 0x6B;"),
+            (8, "temperature[0].address", "76 is out of range; expected 0x48 to 0x4B;"),
+        ],
+    ),
     "a number like one of those allowed": (
         temperature("lm75", bits=10),
         [(4, "temperature[0].bits", "expected one of 9, 11, 12; choose one of them")],
