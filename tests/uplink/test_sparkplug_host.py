@@ -168,6 +168,9 @@ def test_the_whole_uplink_with_a_restart_while_the_host_is_away(plant, tmp_path)
         every = [one for message in plant.of("DDATA") for one in message["metrics"]]
         return [one["value"] for one in every if one["name"] == "n" and one["historical"] is historical]
 
+    def heard() -> set[int]:  # what had no PUBACK before the restart comes again, with its id
+        return {one["id"] for one in plant.json("telemetry") + plant.json("history")}
+
     options = config(
         tmp_path, plant.port, sparkplug=Sparkplug(enabled=True, primary_host="scada"), spread_s=0.0
     )
@@ -178,7 +181,7 @@ def test_the_whole_uplink_with_a_restart_while_the_host_is_away(plant, tmp_path)
                 eventually(lambda: one.link)
                 one.link.send(quiet)
                 one.link.send(score(n))
-                eventually(lambda n=n: len(plant.json("telemetry") + plant.json("history")) == n)
+                eventually(lambda n=n: len(heard()) == n, 40.0)
             eventually(lambda: one.link is None)
         with running(options):
             eventually(lambda: one.link)
